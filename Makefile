@@ -1,0 +1,47 @@
+# Every target needs only Python 3.11; what it builds on, it makes first.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: install up test check bench lock format clean
+
+install: $(VENV)/installed
+
+# uv installs in seconds what pip takes a minute for; it comes from PyPI itself, pinned by hash as all the rest.
+$(VENV)/installed: pyproject.toml requirements/install.txt requirements/dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/install.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+up: install
+	$(BIN)/berrante up --demo
+
+test: install
+	$(BIN)/pytest -n 2 --dist worksteal
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+bench: install
+	$(BIN)/python -m benchmarks compare
+
+format: install
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format .
+
+# Run after a change of dependencies. No index address may end up in the files: they hold names, versions and hashes.
+LOCK := ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-header --no-annotate
+lock: install
+	cd requirements && $(LOCK) install.in -o install.txt
+	cd requirements && $(LOCK) dev.in ../pyproject.toml --all-extras --group ../pyproject.toml:dev -o dev.txt
+	cd requirements && $(LOCK) ../pyproject.toml --extra server --extra embedded -o server.txt
+
+clean:
+	rm -rf $(VENV) .berrante .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache .bench
