@@ -1,0 +1,62 @@
+"""The queue engine: BullMQ's wire format on Redis or Valkey, in typed asyncio Python.
+
+It knows no WhatsApp and no SQL.
+"""
+
+from berrante.engine.connection import Connection
+from berrante.engine.dead_letters import DeadLetters
+from berrante.engine.errors import (
+    EngineError,
+    IncompatibleScripts,
+    InvalidPayload,
+    JobMissing,
+    JobNotInState,
+    LockLost,
+    QueueBusy,
+    Unrecoverable,
+)
+from berrante.engine.job import Job
+from berrante.engine.options import JobOptions, RateLimit, WorkerOptions
+from berrante.engine.outcomes import Cancel, Done, Outcome, RateLimited, Snooze
+from berrante.engine.policy.backoff import Backoff
+from berrante.engine.policy.retention import Retention
+from berrante.engine.queue import NewJob, Queue, WorkerInfo
+from berrante.engine.queue_events import QueueEvent, QueueEvents
+from berrante.engine.runner import Handler
+from berrante.engine.schedulers import Scheduler, Schedulers
+from berrante.engine.state import State
+from berrante.engine.worker import Worker
+
+__all__ = [
+    "Backoff",
+    "Cancel",
+    "Connection",
+    "DeadLetters",
+    "Done",
+    "EngineError",
+    "Handler",
+    "IncompatibleScripts",
+    "InvalidPayload",
+    "Job",
+    "JobMissing",
+    "JobNotInState",
+    "JobOptions",
+    "LockLost",
+    "NewJob",
+    "Outcome",
+    "Queue",
+    "QueueBusy",
+    "QueueEvent",
+    "QueueEvents",
+    "RateLimit",
+    "RateLimited",
+    "Retention",
+    "Scheduler",
+    "Schedulers",
+    "Snooze",
+    "State",
+    "Unrecoverable",
+    "Worker",
+    "WorkerInfo",
+    "WorkerOptions",
+]

@@ -1,0 +1,150 @@
+"""A connection to Redis or Valkey, and the two ways to call a script over it."""
+
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
+    TimeoutError as RedisTimeoutError,
+)
+
+from berrante.engine.wire.scripts import Call, check_compatible
+
+#: Redis is away, or cannot write for now: the same call may succeed later.
+UNAVAILABLE: Final = (
+    RedisConnectionError,
+    RedisTimeoutError,
+    BusyLoadingError,
+    ReadOnlyError,
+    OutOfMemoryError,
+    ClusterDownError,
+    MasterDownError,
+    TryAgainError,
+    OSError,
+)
+_TRANSIENT_WORDS: Final = ("OOM", "MISCONF", "BUSY", "LOADING", "READONLY", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN")
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Tell whether an error speaks of the server's condition, so that waiting helps, and not of the call."""
+    if isinstance(error, UNAVAILABLE):
+        return True
+    return isinstance(error, ResponseError) and any(word in str(error) for word in _TRANSIENT_WORDS)
+
+
+def system_clock() -> int:
+    """Return the time in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Connection:
+    """The way to one Redis or Valkey, shared by queues and workers of a process.
+
+    ``socket_timeout_s`` bounds every ordinary command. A worker's blocking read has a connection of its own, whose
+    time-out is longer than the block: redis-py would otherwise give up a read that is merely waiting.
+
+    No command is ever repeated by the client itself: a repeated ``add`` could be a second message. Who calls decides.
+
+    >>> connection = Connection.from_url("redis://127.0.0.1:6379/0")
+    """
+
+    def __init__(self, url: str, *, socket_timeout_s: float = 10.0, clock: Callable[[], int] = system_clock) -> None:
+        check_compatible()
+        self._url = url
+        self._socket_timeout_s = socket_timeout_s
+        self.now_ms = clock
+        self.redis = self.client()
+
+    @classmethod
+    def from_url(cls, url: str, *, socket_timeout_s: float = 10.0, clock: Callable[[], int] = system_clock) -> Self:
+        """Prepare a connection to ``redis://``, ``rediss://`` or ``unix://``; nothing is sent before the first command.
+
+        Raises ``ValueError`` for a URL of another kind and ``IncompatibleScripts`` if the installed Lua was not tested.
+        """
+        return cls(url, socket_timeout_s=socket_timeout_s, clock=clock)
+
+    def client(self, *, name: str | None = None, timeout_s: float | None = None, single: bool = False) -> Redis:
+        """Open another client to the same server; its caller closes it."""
+        return Redis.from_url(
+            self._url,
+            client_name=name,
+            socket_timeout=timeout_s or self._socket_timeout_s,
+            socket_connect_timeout=min(5.0, self._socket_timeout_s),
+            socket_keepalive=True,
+            retry=Retry(NoBackoff(), 0),
+            single_connection_client=single,
+            protocol=2,
+        )
+
+    async def ping(self) -> None:
+        """Raise a ``RedisError`` unless the server answers."""
+        await self.redis.ping()
+
+    async def run(self, call: Call) -> Any:  # noqa: ANN401  a script answers whatever it likes; typed callers read it
+        """Call one script; the source travels only when the server does not know it yet."""
+        return await run(self.redis, call)
+
+    async def run_all(self, calls: Sequence[Call]) -> list[Any]:
+        """Call many scripts in one round trip; the answer of one that failed is its exception."""
+        return await run_all(self.redis, calls)
+
+    async def close(self) -> None:
+        """Close the sockets."""
+        await self.redis.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+async def run(client: Redis, call: Call) -> Any:  # noqa: ANN401  see Connection.run
+    """Call one script over ``client``."""
+    keys_and_args = (len(call.keys), *call.keys, *call.args)
+    try:
+        return await client.execute_command("EVALSHA", call.script.sha, *keys_and_args)  # type: ignore[no-untyped-call]
+    except NoScriptError:
+        return await client.execute_command("EVAL", call.script.source, *keys_and_args)  # type: ignore[no-untyped-call]
+
+
+async def run_all(client: Redis, calls: Sequence[Call]) -> list[Any]:
+    """Call many scripts over ``client`` in one round trip, in order."""
+    if not calls:
+        return []
+    if len(calls) == 1:
+        try:
+            return [await run(client, calls[0])]
+        except ResponseError as error:
+            if is_unavailable(error):
+                raise
+            return [error]
+    async with client.pipeline(transaction=False) as pipeline:
+        for call in calls:
+            pipeline.execute_command("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
+        answers: list[Any] = await pipeline.execute(raise_on_error=False)
+    if any(isinstance(answer, NoScriptError) for answer in answers):
+        # The server was restarted, or its scripts flushed. A refused call did nothing: those alone are sent again.
+        for index, answer in enumerate(answers):
+            if isinstance(answer, NoScriptError):
+                (answers[index],) = await run_all(client, [calls[index]])
+    return answers

@@ -1,0 +1,98 @@
+"""What may be said of a job, of a queue's rate and of a worker; frozen, typed, checked when made."""
+
+from dataclasses import dataclass, field
+
+from berrante.engine.policy.backoff import Backoff
+from berrante.engine.policy.retention import Retention
+
+MAX_PRIORITY = 2**21 - 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobOptions:
+    """How one job is to be run.
+
+    ``priority`` is 0 (none, runs first) to 2,097,151 (last), as in BullMQ. ``job_id`` makes the job unique in its
+    queue: adding the same id again is a no-op as long as the first is kept. It may not contain ``:`` nor be a bare
+    integer, since BullMQ uses both for its own.
+
+    Raises ``ValueError`` that names the field and the remedy.
+
+    >>> JobOptions(attempts=4, backoff=Backoff.exponential(2_000), priority=1).attempts
+    4
+    """
+
+    attempts: int = 1
+    backoff: Backoff | None = None
+    delay_ms: int = 0
+    priority: int = 0
+    job_id: str | None = None
+    lifo: bool = False
+    keep_completed: Retention | None = None
+    keep_failed: Retention | None = None
+    keep_logs: int | None = None
+    stack_trace_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ValueError(f"JobOptions.attempts is {self.attempts}: give 1 or more")
+        if self.delay_ms < 0:
+            raise ValueError(f"JobOptions.delay_ms is {self.delay_ms}: give milliseconds, 0 or more")
+        if not 0 <= self.priority <= MAX_PRIORITY:
+            raise ValueError(f"JobOptions.priority is {self.priority}: give 0 (first) to {MAX_PRIORITY} (last)")
+        if self.job_id is not None:
+            if not self.job_id or ":" in self.job_id:
+                raise ValueError(f"JobOptions.job_id is {self.job_id!r}: give a non-empty id without ':'")
+            if self.job_id.isascii() and self.job_id.isdigit():
+                raise ValueError(
+                    f"JobOptions.job_id is {self.job_id!r}: bare integers are BullMQ's own ids; add a prefix"
+                )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RateLimit:
+    """At most ``max`` jobs start per window of ``duration_ms``, over all workers of the queue (BullMQ's fixed window).
+
+    >>> RateLimit(max=100, duration_ms=60_000).max
+    100
+    """
+
+    max: int
+    duration_ms: int = 1_000
+
+    def __post_init__(self) -> None:
+        if self.max < 1:
+            raise ValueError(f"RateLimit.max is {self.max}: give 1 or more")
+        if self.duration_ms < 1:
+            raise ValueError(f"RateLimit.duration_ms is {self.duration_ms}: give milliseconds, 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerOptions:
+    """How a worker takes and keeps jobs; times are in milliseconds and BullMQ's defaults.
+
+    ``lock_ms`` is how long a silent worker keeps a job before others may have it; locks are renewed at half of it.
+    ``dead_letters`` names the queue that receives a copy of each job that failed for good, in the same atomic step;
+    None turns that off. ``keep_completed`` and ``keep_failed`` hold for jobs that do not say otherwise.
+    """
+
+    concurrency: int = 1
+    rate: RateLimit | None = None
+    lock_ms: int = 30_000
+    stalled_interval_ms: int = 30_000
+    max_stalled: int = 1
+    block_ms: int = 5_000
+    stop_deadline_ms: int = 8_000
+    keep_completed: Retention = field(default_factory=Retention.everything)
+    keep_failed: Retention = field(default_factory=Retention.everything)
+    metrics_minutes: int | None = None
+    dead_letters: str | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("concurrency", "lock_ms", "stalled_interval_ms", "block_ms"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"WorkerOptions.{name} is {getattr(self, name)}: give 1 or more")
+        for name in ("max_stalled", "stop_deadline_ms"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"WorkerOptions.{name} is {getattr(self, name)}: give 0 or more")

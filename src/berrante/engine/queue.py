@@ -1,0 +1,230 @@
+"""A queue: where jobs are added, looked at, and kept in order by an operator."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, cast
+
+from berrante.engine.connection import Connection
+from berrante.engine.errors import JobMissing, JobNotInState, QueueBusy
+from berrante.engine.job import Job
+from berrante.engine.options import JobOptions
+from berrante.engine.schedulers import Schedulers
+from berrante.engine.state import State
+from berrante.engine.wire import adding, administering
+from berrante.engine.wire.codec import Json, encode, fields, write_options
+from berrante.engine.wire.codes import Code, raise_for
+from berrante.engine.wire.keys import QueueKeys
+
+_BULK: Final = 1_000  # per call: some 5 ms of Redis's time, during which it does nothing else
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to add with ``add_bulk``; without options the queue's defaults hold."""
+
+    name: str
+    data: Json
+    options: JobOptions | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerInfo:
+    """A worker's connection as the server lists it: ``CLIENT LIST``'s name, address and age in seconds."""
+
+    name: str
+    address: str
+    age_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """One queue under ``prefix``; making one does no I/O.
+
+    ``defaults`` are the options of jobs that are added without any of their own.
+
+    >>> connection = Connection.from_url("redis://127.0.0.1:6379/0")
+    >>> queue = Queue("message", connection, defaults=JobOptions(attempts=4))
+    """
+
+    name: str
+    connection: Connection
+    prefix: str = field(default="bull", kw_only=True)
+    defaults: JobOptions = field(default=JobOptions(), kw_only=True)
+    keys: QueueKeys = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", QueueKeys(self.name, prefix=self.prefix))
+
+    @property
+    def schedulers(self) -> Schedulers:
+        """The queue's job schedulers."""
+        return Schedulers(self.connection, self.keys)
+
+    async def add(self, name: str, data: Json, options: JobOptions | None = None) -> Job:
+        """Add a job, durable when this returns as far as the server is.
+
+        A ``job_id`` that is already there makes this a no-op that returns the same id.
+        """
+        options = options or self.defaults
+        now = self.connection.now_ms()
+        answer = await self.connection.run(adding.add(self.keys, name=name, data=data, options=options, now_ms=now))
+        job_id = _added(answer, name)
+        hash_ = {
+            b"name": name.encode(),
+            b"data": encode(data),
+            b"opts": encode(write_options(options)),
+            b"timestamp": b"%d" % now,
+            b"delay": b"%d" % options.delay_ms,
+            b"priority": b"%d" % options.priority,
+        }
+        return Job(job_id, hash_, connection=self.connection, keys=self.keys)
+
+    async def add_bulk(self, jobs: Sequence[NewJob]) -> list[str]:
+        """Add many jobs in order, a thousand per call, and return their ids.
+
+        Each thousand is added wholly or not at all. If the connection breaks, whether the last was is not known: give
+        jobs a ``job_id`` and call again.
+        """
+        now = self.connection.now_ms()
+        ids: list[str] = []
+        for start in range(0, len(jobs), _BULK):
+            part = [(job.name, job.data, job.options or self.defaults) for job in jobs[start : start + _BULK]]
+            answer: list[bytes] = await self.connection.run(adding.add_many(self.keys, part, now_ms=now))
+            ids.extend(job_id.decode() for job_id in answer)
+        return ids
+
+    async def get(self, job_id: str) -> Job | None:
+        """Return a job, or None if there is none of that id."""
+        hash_ = cast("dict[bytes, bytes]", await self.connection.redis.hgetall(self.keys.job(job_id)))
+        return self._job(job_id, hash_) if hash_ else None
+
+    async def jobs(
+        self, states: Sequence[State], *, start: int = 0, end: int = 49, oldest_first: bool = False
+    ) -> list[Job]:
+        """Return jobs ``start`` to ``end`` of each state, one state after the other."""
+        call = administering.jobs(
+            self.keys, [state.key for state in states], start=start, end=end, oldest_first=oldest_first
+        )
+        groups: list[list[tuple[bytes, list[bytes]]]] = await self.connection.run(call)
+        return [self._job(job_id.decode(), fields(flat)) for group in groups for job_id, flat in group]
+
+    async def counts(self) -> dict[State, int]:
+        """Count the jobs of every state; those that version 5 keeps in ``paused`` count as waiting."""
+        suffixes = [state.key for state in State]
+        answer: list[int] = await self.connection.run(administering.counts(self.keys, [*suffixes, "paused"]))
+        counts = dict(zip(State, answer, strict=False))
+        counts[State.WAITING] += answer[-1]
+        return counts
+
+    async def state(self, job_id: str) -> State | None:
+        """Tell where a job stands, or None if it is not there."""
+        answer: bytes = await self.connection.run(administering.state(self.keys, job_id))
+        return None if answer == b"unknown" else State(answer.decode())
+
+    async def remove(self, job_id: str) -> bool:
+        """Remove a job with its children; False if it is not there. Raises ``JobNotInState`` while it is active."""
+        if not await self.connection.redis.exists(self.keys.job(job_id)):
+            return False
+        if await self.connection.run(administering.remove(self.keys, job_id)) == 0:
+            raise JobNotInState(job_id, needed="free of a lock", during="remove")
+        return True
+
+    async def retry(self, job_id: str) -> None:
+        """Run a finished job again, its attempts counted anew; raises ``JobMissing`` or ``JobNotInState``."""
+        job, state = await self.get(job_id), await self.state(job_id)
+        if job is None:
+            raise JobMissing(job_id, during="retry")
+        if state not in (State.FAILED, State.COMPLETED):
+            raise JobNotInState(job_id, needed="failed or completed", during="retry")
+        answer: int = await self.connection.run(
+            administering.reprocess(self.keys, job_id=job_id, state_=state, lifo=job.options.lifo)
+        )
+        if answer < 0:
+            raise_for(answer, job_id=job_id, during="retry", state=state)
+
+    async def promote(self, job_id: str) -> None:
+        """Let a delayed job wait no longer; raises ``JobNotInState``."""
+        answer: int = await self.connection.run(administering.promote(self.keys, job_id))
+        if answer < 0:
+            raise_for(answer, job_id=job_id, during="promote", state=State.DELAYED)
+
+    async def retry_all(self, state: State = State.FAILED, *, batch: int = 1_000) -> None:
+        """Run all failed (or completed) jobs again, or let all delayed ones wait no longer."""
+        while await self.connection.run(administering.move_to_wait(self.keys, state, count=batch)) == 1:
+            pass
+
+    async def pause(self) -> None:
+        """Let no worker take another job, until ``resume``; active jobs finish."""
+        await self.connection.run(administering.pause(self.keys))
+
+    async def resume(self) -> None:
+        """Let workers take jobs again; what version 5 left in ``paused`` comes back in order."""
+        first = True
+        while await self.connection.run(administering.resume(self.keys, first=first)):
+            first = False
+
+    async def is_paused(self) -> bool:
+        """Tell whether the queue is paused."""
+        return bool(await self.connection.redis.hexists(self.keys.meta, "paused"))
+
+    async def set_rate(self, max_jobs: int, duration_ms: int) -> None:
+        """Limit the whole queue, over the limit that workers were given: BullMQ's global rate limit."""
+        await self.connection.redis.hset(self.keys.meta, mapping={"max": max_jobs, "duration": duration_ms})
+
+    async def set_concurrency(self, jobs: int | None) -> None:
+        """Bound the active jobs over all workers: BullMQ's global concurrency; None removes the bound."""
+        redis = self.connection.redis
+        await (
+            redis.hset(self.keys.meta, "concurrency", str(jobs)) if jobs else redis.hdel(self.keys.meta, "concurrency")
+        )
+
+    async def drain(self, *, delayed: bool = False) -> None:
+        """Remove all jobs that wait, and with ``delayed`` those too; active and finished ones stay."""
+        await self.connection.run(administering.drain(self.keys, delayed=delayed))
+
+    async def clean(self, state: State, *, older_than_ms: int = 0, limit: int = 1_000) -> list[str]:
+        """Remove up to ``limit`` jobs of a state that are older than ``older_than_ms`` and return their ids."""
+        before = self.connection.now_ms() - older_than_ms
+        removed: list[bytes] = await self.connection.run(
+            administering.clean(self.keys, state, before_ms=before, limit=limit)
+        )
+        return [job_id.decode() for job_id in removed]
+
+    async def obliterate(self, *, force: bool = False, batch: int = 1_000) -> None:
+        """Remove the queue with everything in it; pauses it first.
+
+        Raises ``QueueBusy`` while jobs are active, unless ``force``: then their outcomes will be refused.
+        """
+        await self.pause()
+        while True:
+            answer = await self.connection.run(administering.obliterate(self.keys, count=batch, force=force))
+            if answer == Code.LOCK_MISSING:  # -2 has its own meaning in this script
+                raise QueueBusy(self.name, reason="has active jobs: wait for them, or use force")
+            if answer == 0:
+                return
+
+    async def workers(self) -> list[WorkerInfo]:
+        """List the queue's workers in all processes, Node's too, from ``CLIENT LIST``."""
+        ours, named = self.keys.client_name(), self.keys.client_name() + ":w:"
+        clients: list[dict[str, Any]] = await self.connection.redis.client_list()
+        return [
+            WorkerInfo(name=client["name"].removeprefix(named), address=client["addr"], age_s=int(client["age"]))
+            for client in clients
+            if client["name"] == ours or client["name"].startswith(named)
+        ]
+
+    def _job(self, job_id: str, hash_: dict[bytes, bytes]) -> Job:
+        return Job(job_id, hash_, connection=self.connection, keys=self.keys)
+
+    def with_id(self, job_id: str) -> JobOptions:
+        """Return the queue's default options with an id."""
+        return replace(self.defaults, job_id=job_id)
+
+
+def _added(answer: object, name: str) -> str:
+    if isinstance(answer, Exception):
+        raise answer
+    if isinstance(answer, int):
+        raise_for(answer, job_id=name, during="add")
+    assert isinstance(answer, bytes)
+    return answer.decode()

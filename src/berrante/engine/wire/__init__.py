@@ -1,0 +1,1 @@
+"""Every byte that Node also reads: keys, codec, scripts."""

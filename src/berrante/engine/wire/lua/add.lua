@@ -1,0 +1,60 @@
+--[[
+  Adds many jobs in order, with what BullMQ's add scripts do once per job done once per call where it comes to the same.
+  No parents, no deduplication, no schedulers: those go through BullMQ's own scripts.
+
+  The functions above this point are BullMQ's own, cut from moveToFinished (see scripts.extended).
+
+  KEYS   1 wait  2 paused  3 meta  4 id  5 completed  6 delayed  7 active  8 events  9 marker  10 prioritized  11 pc
+  ARGV   1 prefix  2 now in ms
+         then per job: id or "", name, data (JSON), options (JSON), delay in ms, priority, "1" if last in is first out
+  Reply  the ids, in order
+]]
+local wait, meta, counter, delayed, active = KEYS[1], KEYS[3], KEYS[4], KEYS[6], KEYS[7]
+local events, marker, prioritized, pc = KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local prefix, now = ARGV[1], ARGV[2]
+local FIELDS = 7
+local n = (#ARGV - 2) / FIELDS
+
+local next_id = rcall("INCRBY", counter, n) - n -- custom ids use up a number too
+local most = getOrSetMaxEvents(meta)
+local shut = isQueuePausedOrMaxed(meta, active)
+local ids, line = {}, {}
+local rings, waits = false, false
+
+local function push_line()
+  if #line > 0 then rcall("LPUSH", wait, unpack(line)) end
+  line = {}
+end
+
+for at = 3, #ARGV, FIELDS do
+  local id, name, delay, priority = ARGV[at], ARGV[at + 1], ARGV[at + 4], ARGV[at + 5]
+  next_id = next_id + 1
+  local custom = id ~= ""
+  if not custom then id = string.format("%.0f", next_id) end
+  local key = prefix .. id
+  ids[#ids + 1] = id
+  if custom and rcall("EXISTS", key) == 1 then
+    rcall("XADD", events, "MAXLEN", "~", most, "*", "event", "duplicated", "jobId", id)
+  else
+    rcall("HSET", key, "name", name, "data", ARGV[at + 2], "opts", ARGV[at + 3], "timestamp", now, "delay", delay,
+      "priority", priority)
+    rcall("XADD", events, "*", "event", "added", "jobId", id, "name", name)
+    if delay ~= "0" then
+      addDelayedJob(id, delayed, events, now, most, marker, delay)
+    else
+      if priority ~= "0" then
+        rcall("ZADD", prioritized, getPriorityScore(tonumber(priority), pc), id)
+      elseif ARGV[at + 6] == "1" then
+        push_line()
+        rcall("RPUSH", wait, id)
+      else
+        line[#line + 1] = id
+      end
+      waits = true
+      rcall("XADD", events, "MAXLEN", "~", most, "*", "event", "waiting", "jobId", id)
+    end
+  end
+end
+push_line()
+if waits then addBaseMarkerIfNeeded(marker, shut) end
+return ids

@@ -1,0 +1,117 @@
+"""BullMQ's own Lua, loaded from the pinned package ``bullmq``, checked, and joined where a step must be one.
+
+Nothing of the package is imported: only its ``commands/*.lua`` are read.
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from berrante.engine.errors import IncompatibleScripts
+
+TESTED_VERSION: Final = "3.4.4"
+TESTED_DIGEST: Final = "f39d2cd7057a5ec60efee0b07083d1e2955ca0d6ddbf56b556a23405be4da4c1"
+
+Argument = str | bytes | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script and the digest by which Redis remembers it."""
+
+    name: str
+    source: bytes
+    sha: str
+
+    @classmethod
+    def of(cls, name: str, source: bytes) -> "Script":
+        """Make a script from its source."""
+        return cls(name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a script: what to send, nothing sent yet."""
+
+    script: Script
+    keys: Sequence[str | bytes]
+    args: Sequence[Argument]
+
+
+def _commands() -> Path:
+    spec = importlib.util.find_spec("bullmq")
+    if spec is None or not spec.submodule_search_locations:
+        raise IncompatibleScripts(installed="(missing)", tested=TESTED_VERSION)
+    return Path(spec.submodule_search_locations[0]) / "commands"
+
+
+@cache
+def official(name: str) -> Script:
+    """Load one of BullMQ's scripts by its file name without ``.lua``, such as ``moveToActive-11``."""
+    return Script.of(name, (_commands() / f"{name}.lua").read_bytes())
+
+
+@cache
+def own(name: str) -> Script:
+    """Load one of our scripts from ``wire/lua``; they exist only where BullMQ has nothing."""
+    return Script.of(name, (Path(__file__).parent / "lua" / f"{name}.lua").read_bytes())
+
+
+@cache
+def extended(name: str) -> Script:
+    """Load one of our scripts with BullMQ's own functions before it, cut from ``moveToFinished``.
+
+    So every change of a state is made by BullMQ's code where there is a function for it. The digest over the installed
+    files pins where the cut is.
+    """
+    functions, found, _ = official("moveToFinished-14").source.partition(b"\nlocal jobIdKey = KEYS[12]\n")
+    assert found, "moveToFinished has another main part than the one that was tested"
+    return Script.of(name, functions + b"\n" + own(name).source)
+
+
+@cache
+def both(name: str, first: str, second: str) -> Script:
+    """Join two official scripts: the second runs in the same atomic step, unless the first answered an error code.
+
+    Each file's own number (``moveToFinished-14``) says how many keys it takes; ARGV[1] says how many arguments the
+    first takes. The result is the first's.
+    """
+    keys = int(first.rsplit("-", 1)[1])
+    return Script.of(
+        name,
+        b"\n".join(
+            (
+                b"local function first(KEYS, ARGV)\n" + official(first).source + b"\nend",
+                b"local function second(KEYS, ARGV)\n" + official(second).source + b"\nend",
+                b"local function slice(list, from, to)",
+                b"  local out = {} for i = from, to do out[#out + 1] = list[i] end return out",
+                b"end",
+                b"local cut = 1 + tonumber(ARGV[1])",
+                b"local result = first(slice(KEYS, 1, %d), slice(ARGV, 2, cut))" % keys,
+                b"if type(result) ~= 'number' or result >= 0 then",
+                b"  second(slice(KEYS, %d, #KEYS), slice(ARGV, cut + 1, #ARGV))" % (keys + 1),
+                b"end",
+                b"return result",
+            )
+        ),
+    )
+
+
+def digest() -> str:
+    """Return one digest over every official script that is installed."""
+    total = hashlib.sha256()
+    for path in sorted(_commands().glob("*.lua")):
+        total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+@cache
+def check_compatible() -> None:
+    """Raise ``IncompatibleScripts`` unless the installed Lua is, to the byte, what this engine was tested with."""
+    if digest() != TESTED_DIGEST:
+        raise IncompatibleScripts(installed=version("bullmq"), tested=TESTED_VERSION)
