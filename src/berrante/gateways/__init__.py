@@ -1,0 +1,1 @@
+"""Ways to reach WhatsApp behind one protocol; a gateway knows no database and no queue."""

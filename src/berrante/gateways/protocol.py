@@ -1,0 +1,149 @@
+"""The protocol that every gateway speaks: messages out, events in, errors with a scope and an action."""
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+from uuid import UUID
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextContent:
+    """A plain text message; ``body`` holds 1 to 4096 characters (Meta's limit)."""
+
+    body: str
+    type: ClassVar[str] = "text"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutboundMessage:
+    """One message to send.
+
+    ``to`` is what the gateway addresses (E.164 digits with ``+``). ``wire_id`` was chosen by us and stored before the
+    send; sending the same ``wire_id`` twice must show the contact one message wherever the gateway can promise that.
+    """
+
+    organization_id: UUID
+    instance_id: str
+    message_id: UUID
+    wire_id: str
+    to: str
+    content: TextContent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """WhatsApp took the message; that is not delivery. ``provider_id`` is the id that receipts will carry."""
+
+    provider_id: str
+    accepted_at_ms: int
+
+
+class Scope(enum.StrEnum):
+    """What an error is about, so what has to stop."""
+
+    MESSAGE = "message"
+    RECIPIENT = "recipient"
+    TEMPLATE = "template"
+    NUMBER = "number"
+    ACCOUNT = "account"
+
+
+class Action(enum.StrEnum):
+    """What to do about it: try again, hold what the scope names, drop this message, or never write there again."""
+
+    RETRY = "retry"
+    HOLD = "hold"
+    DROP = "drop"
+    SUPPRESS = "suppress"
+
+
+class SendError(Exception):
+    """WhatsApp refused the message, or could not be reached before it was sent.
+
+    Only a message-scoped failure uses an attempt. ``retry_after_ms`` is the other side's own wish, if it had one.
+    """
+
+    def __init__(
+        self, message: str, *, scope: Scope, action: Action, code: str, retry_after_ms: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.scope = scope
+        self.action = action
+        self.code = code
+        self.retry_after_ms = retry_after_ms
+
+
+class InDoubt(Exception):
+    """The answer never came: the message may or may not have been sent. Not a failure."""
+
+
+class Gateway(Protocol):
+    """One way to WhatsApp, for any number of instances."""
+
+    name: ClassVar[str]
+    #: Whether sending the same wire id again shows the contact one message: Baileys, simulator; not the Cloud API.
+    resend_is_safe: ClassVar[bool]
+
+    def wire_id(self, message_id: UUID) -> str:
+        """Derive the wire id of a message from its row id: deterministic, in the shape that this gateway wants."""
+        ...
+
+    async def send(self, message: OutboundMessage) -> Accepted:
+        """Send, and return once WhatsApp accepted; raise ``SendError`` or ``InDoubt``."""
+        ...
+
+
+class ReceiptStatus(enum.StrEnum):
+    """What a receipt says; ranks are the messaging layer's business."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IncomingMessage:
+    """A message that a contact wrote. ``sender`` is E.164 digits with ``+``; ``message_id`` is WhatsApp's own.
+
+    ``content`` is ``{"type": "text", "text": "…"}``, or another ``type`` with its kind's fields kept as they came.
+    """
+
+    organization_id: UUID
+    instance_id: str
+    sender: str
+    message_id: str
+    sent_at_ms: int
+    content: dict[str, Any]
+    sender_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """A status of a message that we sent. ``message_id`` is its wire id or provider id."""
+
+    organization_id: UUID
+    instance_id: str
+    message_id: str
+    status: ReceiptStatus
+    at_ms: int
+    error_code: str | None = None
+    error: str | None = None
+
+
+Event = IncomingMessage | Receipt
+
+
+class EventSink(Protocol):
+    """Where a gateway hands in what happened; returns once the events are durable, raises if they are not."""
+
+    async def __call__(self, events: Sequence[Event]) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parsed:
+    """A webhook's events, and how often each kind came that is kept but not understood."""
+
+    events: list[Event]
+    unknown: dict[str, int] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""The domain: organizations, instances, contacts, messages, automations and campaigns."""
