@@ -57,7 +57,9 @@ local function bury(id, name, data)
   local base = opts.letters
   rcall("INCR", base .. "id")
   local most = getOrSetMaxEvents(base .. "meta")
-  if rcall("EXISTS", base .. id) == 0 then
+  if rcall("EXISTS", base .. id) == 1 then
+    rcall("XADD", base .. "events", "MAXLEN", "~", most, "*", "event", "duplicated", "jobId", id)
+  else
     storeAndEnqueueJob(base .. "events", base .. id, id, name, data, { attempts = 1, jobId = id }, now, nil, nil, nil,
       most, base .. "wait", base .. "paused", base .. "active", base .. "meta", base .. "prioritized", base .. "pc",
       nil, base .. "marker")
@@ -294,10 +296,7 @@ if bound then want = math.min(want, bound - rcall("LLEN", active)) end
 while #jobs / 2 < want do
   local room = math.min(want - #jobs / 2, 1000)
   if max then room = math.min(room, max - used) end
-  if room <= 0 then
-    limited = getRateLimitTTL(max, limiter)
-    break
-  end
+  if room <= 0 then break end
   local found, charged = take(room)
   if max and charged > 0 then
     used = rcall("INCRBY", limiter, charged)
@@ -308,5 +307,8 @@ while #jobs / 2 < want do
     break
   end
 end
-if #jobs > 0 then addBaseMarkerIfNeeded(marker, false) end
+if #jobs > 0 then
+  addBaseMarkerIfNeeded(marker, false)
+  if #jobs / 2 < opts.want then limited = getRateLimitTTL(max, limiter) end
+end
 return { answers, jobs, limited, next_due, broken }
