@@ -25,6 +25,7 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
+from berrante.engine.link import Link
 from berrante.engine.wire.scripts import Call, check_compatible
 
 #: Redis is away, or cannot write for now: the same call may succeed later.
@@ -69,6 +70,12 @@ class Connection:
         check_compatible()
         self._url = url
         self._socket_timeout_s = socket_timeout_s
+        self._settings: dict[str, Any] = {
+            "socket_connect_timeout": min(5.0, socket_timeout_s),
+            "socket_keepalive": True,
+            "retry": Retry(NoBackoff(), 0),
+            "protocol": 2,
+        }
         self.now_ms = clock
         self.redis = self.client()
 
@@ -86,12 +93,15 @@ class Connection:
             self._url,
             client_name=name,
             socket_timeout=timeout_s or self._socket_timeout_s,
-            socket_connect_timeout=min(5.0, self._socket_timeout_s),
-            socket_keepalive=True,
-            retry=Retry(NoBackoff(), 0),
             single_connection_client=single,
-            protocol=2,
+            **self._settings,
         )
+
+    def link(self) -> Link:
+        """Open a connection for script calls alone; its caller closes it."""
+        pool = Redis.from_url(self._url, socket_timeout=None, **self._settings).connection_pool
+        connection = pool.make_connection()  # type: ignore[no-untyped-call]
+        return Link(connection, timeout_s=self._socket_timeout_s)
 
     async def ping(self) -> None:
         """Raise a ``RedisError`` unless the server answers."""

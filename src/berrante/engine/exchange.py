@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import msgspec
-from redis.asyncio import Redis
 
-from berrante.engine.connection import Connection, run, run_all
+from berrante.engine.connection import Connection, run_all
 from berrante.engine.job import Job
+from berrante.engine.link import Link
 from berrante.engine.options import WorkerOptions
 from berrante.engine.settlement import Settlement
 from berrante.engine.wire import exchanging, finishing
@@ -36,7 +36,7 @@ class Exchange:
 
     def __init__(
         self,
-        client: Redis,
+        link: Link,
         connection: Connection,
         keys: QueueKeys,
         options: WorkerOptions,
@@ -46,7 +46,8 @@ class Exchange:
         token: str,
         most: int,
     ) -> None:
-        self._client = client
+        self._link = link
+        self._client = connection.redis
         self._connection = connection
         self._keys = keys
         self._options = options
@@ -85,7 +86,7 @@ class Exchange:
             letters=self._letters,
             now_ms=self._connection.now_ms(),
         )
-        reply = Reply(*await run(self._client, call))
+        reply = Reply(*await self._link.call(call))
         jobs = [self._job(job_id, flat, token) for job_id, flat in _pairs(reply.jobs)]
         return Turn(
             reply.answers,

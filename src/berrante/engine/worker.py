@@ -8,12 +8,11 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from redis.asyncio import Redis
-
 from berrante.engine.connection import Connection, is_unavailable
 from berrante.engine.doorbell import LATER, NOW, Doorbell
 from berrante.engine.exchange import Exchange
 from berrante.engine.lane import Lane
+from berrante.engine.link import Link
 from berrante.engine.lock_renewer import LockRenewer
 from berrante.engine.notices import (
     JobHandedBack,
@@ -95,11 +94,11 @@ class Worker:
         blocking = self._connection.client(
             name=self.keys.client_name(self.name), timeout_s=block_ms / 1_000 + 5, single=True
         )
-        clients = [self._connection.client(single=True) for _ in range(1 if self.options.concurrency < 4 else 2)]
+        links = [self._connection.link() for _ in range(1 if self.options.concurrency < 4 else 2)]
         self._doorbell = Doorbell(blocking, self.keys.marker, block_ms=block_ms, answer=self._rung)
         self._tell(WorkerStarted(queue=self.queue, worker=self.name, concurrency=self.options.concurrency))
         side = self._side_tasks()
-        self._lanes = lanes = [asyncio.create_task(self._lane(client, n).run()) for n, client in enumerate(clients)]
+        self._lanes = lanes = [asyncio.create_task(self._lane(link, n).run()) for n, link in enumerate(links)]
         working = asyncio.create_task(_all(lanes))
         try:
             # A side task never ends by itself: if one does, it raised, and so do we, rather than work on without it.
@@ -116,9 +115,9 @@ class Worker:
             await asyncio.gather(working, *lanes, *side, return_exceptions=True)
             await blocking.aclose()
             if was_listening:
-                await self._pass_on(clients[0])
-            for client in clients:
-                await client.aclose()
+                await self._pass_on()
+            for link in links:
+                await link.close()
             self.is_running = False
             self._stopped.set()
             unsettled = len(self._runner.settling)
@@ -148,10 +147,10 @@ class Worker:
                     lane.cancel()
                 await self._stopped.wait()
 
-    def _lane(self, client: Redis, number: int) -> Lane:
+    def _lane(self, link: Link, number: int) -> Lane:
         letters = self.options.dead_letters
         exchange = Exchange(
-            client,
+            link,
             self._connection,
             self.keys,
             self.options,
@@ -209,10 +208,10 @@ class Worker:
             self._handed_back += 1
         self._tell(notice)
 
-    async def _pass_on(self, client: Redis) -> None:
+    async def _pass_on(self) -> None:
         """Ring for another worker: the marker may have reached us just as we stopped listening."""
         try:
-            await client.zadd(self.keys.marker, {NOW: 0})
+            await self._connection.redis.zadd(self.keys.marker, {NOW: 0})
         except Exception as error:
             if not is_unavailable(error):
                 raise
