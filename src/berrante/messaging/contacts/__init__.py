@@ -1,0 +1,1 @@
+"""Contacts: who writes to a number, or is written to."""

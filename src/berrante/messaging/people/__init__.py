@@ -1,0 +1,5 @@
+"""People who log in."""
+
+from berrante.messaging.people.service import People, Person
+
+__all__ = ["People", "Person"]

@@ -1,0 +1,115 @@
+"""Instances: WhatsApp numbers, each of one organization and behind one gateway."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from berrante.messaging.errors import Invalid, Missing, Taken
+from berrante.messaging.instances.models import instances
+from berrante.messaging.instances.tenancy import is_instance_id
+from berrante.messaging.organizations.models import organizations
+from berrante.store import Database
+
+_GATEWAYS: Final = ("simulator", "cloud")
+_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # no letter that looks like another
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Instance:
+    """One number.
+
+    ``app_secret`` signs its webhooks and ``verify_token`` answers Meta's first call; neither is in the ``repr``.
+    """
+
+    id: str
+    organization_id: UUID
+    gateway: str
+    phone_number_id: str | None = None
+    display_number: str | None = None
+    app_secret: str | None = field(default=None, repr=False)
+    verify_token: str | None = field(default=None, repr=False)
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    created_at: datetime
+
+
+class Instances:
+    """Makes and finds instances."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(
+        self,
+        *,
+        organization_id: UUID,
+        id: str | None = None,  # noqa: A002  the field's name everywhere else
+        gateway: str = "simulator",
+        phone_number_id: str | None = None,
+        display_number: str | None = None,
+        app_secret: str | None = None,
+        verify_token: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Instance:
+        """Make an instance; without an ``id`` one is drawn.
+
+        Raises ``Invalid``, ``Taken`` if the id is in use (ids are the platform's, not the organization's), and
+        ``Missing`` if there is no such organization.
+        """
+        if id is None:
+            id = "".join(secrets.choice(_ALPHABET) for _ in range(10))  # noqa: A001  see above
+        if not is_instance_id(id):
+            raise Invalid("id", f"is {id[:60]!r}", remedy="give 1 to 40 of a-z, 0-9 and '-'")
+        if gateway not in _GATEWAYS:
+            raise Invalid("gateway", f"is {gateway[:40]!r}", remedy=f"give one of {', '.join(_GATEWAYS)}")
+        if gateway == "cloud":
+            for name, value in (
+                ("phone_number_id", phone_number_id),
+                ("app_secret", app_secret),
+                ("verify_token", verify_token),
+            ):
+                if not value:
+                    raise Invalid(name, "is empty", remedy="a cloud instance needs it, from Meta's app dashboard")
+        row = {
+            "id": id,
+            "organization_id": organization_id,
+            "gateway": gateway,
+            "phone_number_id": phone_number_id,
+            "display_number": display_number,
+            "app_secret": app_secret,
+            "verify_token": verify_token,
+            "settings": dict(settings or {}),
+        }
+        async with self._database.begin() as connection:
+            owner = select(organizations.c.id).where(organizations.c.id == organization_id)
+            if (await connection.execute(owner)).one_or_none() is None:
+                raise Missing("organization", organization_id)
+            statement = insert(instances).values(row).on_conflict_do_nothing(index_elements=["id"])
+            made = (await connection.execute(statement.returning(instances))).one_or_none()
+        if made is None:
+            raise Taken("instance", id)
+        return Instance(**made._mapping)
+
+    async def get(self, instance_id: str) -> Instance | None:
+        """Return an instance of whatever organization, or None; for callers that prove themselves to the instance."""
+        if not is_instance_id(instance_id):
+            return None
+        async with self._database.begin() as connection:
+            row = (await connection.execute(select(instances).where(instances.c.id == instance_id))).one_or_none()
+        return Instance(**row._mapping) if row else None
+
+    async def find(self, organization_id: UUID, instance_id: str) -> Instance | None:
+        """Return an organization's own instance, or None."""
+        instance = await self.get(instance_id)
+        return instance if instance is not None and instance.organization_id == organization_id else None
+
+    async def list(self, organization_id: UUID) -> list[Instance]:
+        """Return an organization's instances, in order of their ids."""
+        query = select(instances).where(instances.c.organization_id == organization_id).order_by(instances.c.id)
+        async with self._database.begin() as connection:
+            return [Instance(**row._mapping) for row in await connection.execute(query)]

@@ -1,0 +1,39 @@
+"""The check that stands at the door of every job: the instance is the organization's own."""
+
+import re
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from berrante.engine import Unrecoverable
+from berrante.messaging.instances.models import instances
+
+_ID: Final = re.compile(r"[a-z0-9-]{1,40}")
+
+
+def is_instance_id(text: str) -> bool:
+    """Tell whether the text can name an instance at all: it stands in URLs, job ids and logs.
+
+    >>> is_instance_id("sales-1"), is_instance_id("a:b")
+    (True, False)
+    """
+    return _ID.fullmatch(text) is not None
+
+
+async def gateway_of(connection: AsyncConnection, *, organization_id: UUID, instance_id: str) -> str:
+    """Return the name of the gateway of the organization's own instance.
+
+    Raises ``Unrecoverable`` that names the instance if it is not there or is another organization's.
+    """
+    if not is_instance_id(instance_id):
+        raise Unrecoverable(f"instanceId is {instance_id[:60]!r}: give 1 to 40 of a-z, 0-9 and '-'")
+    query = select(instances.c.organization_id, instances.c.gateway).where(instances.c.id == instance_id)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise Unrecoverable(f"no such instance: {instance_id!r}")
+    if row.organization_id != organization_id:
+        raise Unrecoverable(f"instance {instance_id!r} does not belong to organization {organization_id}")
+    gateway: str = row.gateway
+    return gateway

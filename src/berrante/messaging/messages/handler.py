@@ -1,0 +1,153 @@
+"""The queue ``message``: stores what came in, starts automations, and follows receipts."""
+
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from berrante.engine import Job, Unrecoverable
+from berrante.messaging.addresses import canonical
+from berrante.messaging.automations import runs
+from berrante.messaging.automations.jobs import step_job
+from berrante.messaging.automations.runs import OpenRun
+from berrante.messaging.clock import Clock, milliseconds, moment
+from berrante.messaging.contacts.store import remember
+from berrante.messaging.errors import Invalid, ReceiptTooEarly
+from berrante.messaging.fields import storable
+from berrante.messaging.instances.tenancy import gateway_of
+from berrante.messaging.messages import receipts
+from berrante.messaging.messages.content import normalized
+from berrante.messaging.messages.jobs import INCOMING, RECEIPT, IncomingPayload, ReceiptPayload
+from berrante.messaging.messages.models import messages
+from berrante.messaging.messages.origin import Origin
+from berrante.messaging.messages.status import MessageStatus
+from berrante.messaging.payloads import checked, point_in_time, read
+from berrante.messaging.queues import Queues
+from berrante.store import Database, new_id
+
+_LONGEST_ID: Final = 512
+
+
+class MessageHandler:
+    """Handles ``incoming`` and ``receipt``; both may be delivered any number of times."""
+
+    def __init__(self, *, database: Database, queues: Queues, clock: Clock) -> None:
+        self._database = database
+        self._queues = queues
+        self._clock = clock
+
+    async def __call__(self, job: Job) -> object:
+        """Handle one job; raises ``Unrecoverable`` for one that can never be handled."""
+        match job.name:
+            case name if name == INCOMING:
+                return await self._incoming(read(job, IncomingPayload))
+            case name if name == RECEIPT:
+                return await self._receipt(read(job, ReceiptPayload))
+            case name:
+                raise Unrecoverable(f"queue 'message' has no jobs named {name!r}: use 'incoming' or 'receipt'")
+
+    async def _incoming(self, payload: IncomingPayload) -> object:
+        wire_id = checked(lambda: _id(payload.message_id))
+        sender = checked(lambda: canonical(payload.sender, field="from"))
+        sent_ms = checked(lambda: point_in_time(payload.sent_at, field="sentAt"))
+        content = checked(lambda: normalized(payload.content))
+        now = moment(self._clock())
+        async with self._database.begin() as connection:
+            await gateway_of(connection, organization_id=payload.organization_id, instance_id=payload.instance_id)
+            contact_id = await remember(
+                connection,
+                organization_id=payload.organization_id,
+                instance_id=payload.instance_id,
+                address=sender,
+                name=storable(payload.from_name)[:200] if payload.from_name else None,
+                at=now,
+                wrote_at=moment(sent_ms),
+            )
+            row = {
+                "id": new_id(),
+                "organization_id": payload.organization_id,
+                "instance_id": payload.instance_id,
+                "contact_id": contact_id,
+                "direction": "in",
+                "origin": Origin.CONTACT.value,
+                "wire_id": wire_id,
+                "status": MessageStatus.RECEIVED.value,
+                "content": content,
+                "priority": Origin.CONTACT.priority,
+                "created_at": now,
+                "sent_at": moment(sent_ms),
+                "updated_at": now,
+            }
+            statement = insert(messages).values(row)
+            statement = statement.on_conflict_do_nothing(index_elements=["instance_id", "wire_id"])
+            message_id = (await connection.execute(statement.returning(messages.c.id))).scalar_one_or_none()
+            is_new = message_id is not None
+            if message_id is not None:
+                # In the message's own transaction: a message that is there has had its runs opened, once.
+                opened = await runs.start(
+                    connection,
+                    organization_id=payload.organization_id,
+                    instance_id=payload.instance_id,
+                    message_id=message_id,
+                    content=content,
+                    at=now,
+                )
+            else:
+                message_id, direction = await _existing(connection, payload.instance_id, wire_id)
+                if direction == "out":  # our own message, told to us by another device of the number
+                    return {"status": "echo", "messageId": str(message_id)}
+                opened = await runs.still_open(connection, message_id)
+        await self._enqueue(payload, opened)
+        return {"status": "stored" if is_new else "known", "messageId": str(message_id), "runs": len(opened)}
+
+    async def _enqueue(self, payload: IncomingPayload, opened: list[OpenRun]) -> None:
+        now_ms = self._clock()
+        await self._queues.automation.add_bulk(
+            [
+                step_job(
+                    self._queues.automation,
+                    organization_id=payload.organization_id,
+                    instance_id=payload.instance_id,
+                    run_id=run.id,
+                    delay_ms=milliseconds(run.due_at) - now_ms,
+                )
+                for run in opened
+            ]
+        )
+
+    async def _receipt(self, payload: ReceiptPayload) -> object:
+        about = checked(lambda: _id(payload.message_id))
+        at = moment(checked(lambda: point_in_time(payload.at, field="at")))
+        code = None if payload.error_code is None else storable(str(payload.error_code))[:200]
+        async with self._database.begin() as connection:
+            await gateway_of(connection, organization_id=payload.organization_id, instance_id=payload.instance_id)
+            holds = await receipts.apply(
+                connection,
+                organization_id=payload.organization_id,
+                instance_id=payload.instance_id,
+                message_id=about,
+                status=payload.status,
+                at=at,
+                now=moment(self._clock()),
+                error_code=code,
+                error=storable(payload.error) if payload.error else None,
+            )
+        if holds is None:
+            raise ReceiptTooEarly(about, instance_id=payload.instance_id)
+        return {"status": holds.value}
+
+
+async def _existing(connection: AsyncConnection, instance_id: str, wire_id: str) -> tuple[UUID, str]:
+    query = select(messages.c.id, messages.c.direction).where(
+        messages.c.instance_id == instance_id, messages.c.wire_id == wire_id
+    )
+    row = (await connection.execute(query)).one()
+    return row.id, row.direction
+
+
+def _id(message_id: str) -> str:
+    if not 1 <= len(message_id) <= _LONGEST_ID or storable(message_id) != message_id:
+        raise Invalid("messageId", f"is {message_id[:40]!r}", remedy=f"give 1 to {_LONGEST_ID} characters, no U+0000")
+    return message_id

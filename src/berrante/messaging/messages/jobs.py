@@ -1,0 +1,69 @@
+"""The jobs of the queue ``message``: what came in, and what was told of what went out."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from berrante.engine import JobOptions, NewJob, Queue
+from berrante.gateways.protocol import Event, IncomingMessage, Receipt, ReceiptStatus
+from berrante.messaging.payloads import Payload
+
+INCOMING = "incoming"
+RECEIPT = "receipt"
+
+
+class IncomingPayload(Payload, frozen=True, kw_only=True):
+    """A message that a contact wrote; ``sentAt`` in milliseconds or ISO 8601, ``content`` an object or bare text."""
+
+    organization_id: UUID
+    instance_id: str
+    sender: str = msgspec.field(name="from")
+    content: dict[str, Any] | str
+    message_id: str
+    sent_at: int | float | str
+    from_name: str | None = None
+
+
+class ReceiptPayload(Payload, frozen=True, kw_only=True):
+    """A status of a message that we sent; ``messageId`` is its wire id or provider id."""
+
+    organization_id: UUID
+    instance_id: str
+    message_id: str
+    status: ReceiptStatus
+    at: int | float | str
+    error_code: str | int | None = None
+    error: str | None = None
+
+
+def job_of(event: Event, queue: Queue) -> NewJob:
+    """Return the job of an event. The same event is the same job, however often it is delivered."""
+    match event:
+        case IncomingMessage():
+            data: dict[str, Any] = {
+                "organizationId": str(event.organization_id),
+                "instanceId": event.instance_id,
+                "from": event.sender,
+                "content": event.content,
+                "messageId": event.message_id,
+                "sentAt": event.sent_at_ms,
+                "fromName": event.sender_name,
+            }
+            return NewJob(INCOMING, data, _with_id(queue, event.instance_id, event.message_id, event.sent_at_ms))
+        case Receipt():
+            data = {
+                "organizationId": str(event.organization_id),
+                "instanceId": event.instance_id,
+                "messageId": event.message_id,
+                "status": event.status.value,
+                "at": event.at_ms,
+                "errorCode": event.error_code,
+                "error": event.error,
+            }
+            parts = (event.instance_id, event.message_id, event.status.value, event.at_ms)
+            return NewJob(RECEIPT, data, _with_id(queue, *parts))
+
+
+def _with_id(queue: Queue, *parts: object) -> JobOptions:
+    return queue.with_id("-".join(str(part) for part in parts).replace(":", "-"))

@@ -1,0 +1,55 @@
+"""Writes outgoing messages: the row comes first, with the wire id that it will be sent under."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from berrante.gateways.protocol import Gateway
+from berrante.messaging.errors import GatewayMissing
+from berrante.messaging.messages.content import text_content
+from berrante.messaging.messages.models import messages
+from berrante.messaging.messages.origin import Origin
+from berrante.messaging.messages.status import MessageStatus
+from berrante.store import new_id
+
+
+async def write(
+    connection: AsyncConnection,
+    gateway: Gateway,
+    *,
+    organization_id: UUID,
+    instance_id: str,
+    contact_id: UUID,
+    origin: Origin,
+    text: str,
+    at: datetime,
+) -> UUID:
+    """Store a queued message and return its id; enqueue its job once the transaction is committed."""
+    message_id = new_id()
+    row = {
+        "id": message_id,
+        "organization_id": organization_id,
+        "instance_id": instance_id,
+        "contact_id": contact_id,
+        "direction": "out",
+        "origin": origin.value,
+        "wire_id": gateway.wire_id(message_id),
+        "status": MessageStatus.QUEUED.value,
+        "content": text_content(text),
+        "priority": origin.priority,
+        "created_at": at,
+        "updated_at": at,
+    }
+    await connection.execute(insert(messages).values(row))
+    return message_id
+
+
+def gateway_named(gateways: Mapping[str, Gateway], name: str) -> Gateway:
+    """Return the gateway; raises ``GatewayMissing``."""
+    try:
+        return gateways[name]
+    except KeyError:
+        raise GatewayMissing(name) from None

@@ -1,0 +1,1 @@
+"""Alembic's environment, and one explicit file per change of the tables."""

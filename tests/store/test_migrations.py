@@ -1,0 +1,100 @@
+"""Migrations: they make exactly the tables that the code speaks of, once, and can be taken back."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest_asyncio
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from berrante.embedded import EmbeddedPostgres
+from berrante.messaging import tables
+from berrante.store import Database, downgrade, metadata, migrate, revision
+
+
+@pytest_asyncio.fixture
+async def empty_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """A database without tables."""
+    name = f"t{secrets.token_hex(6)}"
+    await _administer(postgres, f"CREATE DATABASE {name}")
+    yield postgres.url_of(name)
+    await _administer(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _administer(postgres: EmbeddedPostgres, statement: str) -> None:
+    connection = await asyncpg.connect(postgres.url.replace("+asyncpg", ""))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _catalogue(url: str) -> list[tuple[Any, ...]]:
+    """Everything that PostgreSQL knows of our tables: columns, defaults, constraints, indexes."""
+    query = text("""
+        SELECT 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull::text,
+               coalesce(pg_get_expr(d.adbin, d.adrelid), '')
+          FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+          LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+        UNION ALL
+        SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), ''
+          FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+        UNION ALL
+        SELECT 'index', tablename, indexname, indexdef, '' FROM pg_indexes WHERE schemaname = 'public'
+         ORDER BY 1, 2, 3
+    """)
+    database = Database(url)
+    async with database.begin() as connection:
+        rows = [tuple(row) for row in await connection.execute(query)]
+    await database.close()
+    return [row for row in rows if row[1] != "alembic_version"]
+
+
+async def test_the_migrated_tables_are_those_of_the_code(database_url: str) -> None:
+    database = Database(database_url)
+    async with database.engine.connect() as connection:
+        difference = await connection.run_sync(
+            lambda sync_connection: compare_metadata(
+                MigrationContext.configure(sync_connection, opts={"compare_server_default": True}), metadata
+            )
+        )
+    await database.close()
+
+    assert difference == []
+    assert set(metadata.tables) == set(tables.__all__)
+
+
+async def test_migrated_and_made_from_the_code_are_the_same_to_postgresql(database_url: str, empty_url: str) -> None:
+    database = Database(empty_url)
+    async with database.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    await database.close()
+
+    assert await _catalogue(database_url) == await _catalogue(empty_url)
+
+
+async def test_migrating_from_several_places_at_once_is_safe(empty_url: str) -> None:
+    assert await revision(empty_url) is None
+
+    await asyncio.gather(*(migrate(empty_url) for _ in range(4)))
+    await migrate(empty_url)
+
+    assert await revision(empty_url) == "0001"
+    assert {row[1] for row in await _catalogue(empty_url)} == set(metadata.tables)
+
+
+async def test_a_migration_can_be_taken_back_and_done_again(empty_url: str) -> None:
+    await migrate(empty_url)
+    before = await _catalogue(empty_url)
+
+    await downgrade(empty_url, "base")
+    assert await _catalogue(empty_url) == []
+    assert await revision(empty_url) is None
+
+    await migrate(empty_url)
+    assert await _catalogue(empty_url) == before
