@@ -1,0 +1,1 @@
+"""The web side: the API, health, and the webhooks that WhatsApp calls."""

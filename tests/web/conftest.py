@@ -1,0 +1,3 @@
+from tests.app.conftest import application, settings
+
+__all__ = ["application", "settings"]
