@@ -1,4 +1,5 @@
 import asyncio
+import enum
 from dataclasses import replace
 
 import pytest
@@ -90,6 +91,15 @@ async def test_a_lifo_job_goes_to_the_head(queue: Queue) -> None:
 async def test_priorities_run_after_none_and_by_number_then_age(queue: Queue) -> None:
     await queue.add_bulk([NewJob("a", 0, JobOptions(priority=p)) for p in (5, 1, 3, 1, 0)])
     assert [await _take(queue, f"t:{n}") for n in range(5)] == ["5", "2", "4", "3", "1"]
+
+
+async def test_a_priority_may_be_an_enum(queue: Queue) -> None:
+    class Urgency(enum.IntEnum):
+        HIGH = 1
+
+    await queue.add_bulk([NewJob("a", 1, JobOptions(priority=Urgency.HIGH))])
+    assert await _counts(queue) == {"prioritized": 1}
+    assert await _take(queue) == "1"
 
 
 async def test_a_paused_queue_gives_nothing_until_resumed(queue: Queue) -> None:

@@ -34,6 +34,7 @@ class JobOptions:
     stack_trace_limit: int | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "priority", int(self.priority))  # an IntEnum would be written by its name
         if self.attempts < 1:
             raise ValueError(f"JobOptions.attempts is {self.attempts}: give 1 or more")
         if self.delay_ms < 0:

@@ -66,7 +66,7 @@ class Reconciler:
             .where(automation_runs.c.status == "open", automation_runs.c.due_at < before)
         )
         await self._each(runs, automation_runs.c.id, lambda rows: self._runs(rows, swept))
-        running = select(campaigns).where(campaigns.c.status == "running")
+        running = select(campaigns).where(campaigns.c.status == "running", campaigns.c.created_at < before)
         await self._each(running, campaigns.c.id, lambda rows: self._campaigns(rows, swept))
         return swept
 

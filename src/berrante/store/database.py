@@ -46,6 +46,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_pre_ping=True,
+            hide_parameters=True,  # an error must not carry message texts into logs and dead letters
             connect_args={"timeout": connect_timeout_s, "server_settings": {"application_name": "berrante"}},
         )
 

@@ -1,0 +1,17 @@
+"""The composition root: opens everything that a process of the service needs, runs it, and closes it in order."""
+
+from berrante.app.application import Application
+from berrante.app.engines import Engines, open_engines
+from berrante.app.errors import AppError, EngineUnreachable, NotMigrated, PortTaken
+from berrante.app.options import WORKED
+
+__all__ = [
+    "WORKED",
+    "AppError",
+    "Application",
+    "EngineUnreachable",
+    "Engines",
+    "NotMigrated",
+    "PortTaken",
+    "open_engines",
+]

@@ -1,0 +1,48 @@
+"""What can keep the service from starting.
+
+AppError
+├── EngineUnreachable   a configured Redis or PostgreSQL does not answer
+├── NotMigrated         the database's tables are not the newest
+└── PortTaken           another program listens on the web side's port
+"""
+
+from typing import ClassVar
+
+
+class AppError(Exception):
+    """Anything that the composition root raises on purpose."""
+
+    code: ClassVar[str] = "app_error"
+
+
+class EngineUnreachable(AppError):
+    """A configured Redis or PostgreSQL does not answer; ``variable`` names where its address came from."""
+
+    code = "engine_unreachable"
+
+    def __init__(self, engine: str, *, variable: str, reason: str) -> None:
+        super().__init__(f"{engine} does not answer: {reason}. Check {variable} and that the server runs")
+        self.engine = engine
+        self.variable = variable
+
+
+class NotMigrated(AppError):
+    """The database's tables are not the newest."""
+
+    code = "not_migrated"
+
+    def __init__(self, *, revision: str | None, newest: str) -> None:
+        at = f"is at revision {revision}" if revision else "has no tables yet"
+        super().__init__(f"the database {at}, and this version needs {newest}: run berrante migrate")
+        self.revision = revision
+
+
+class PortTaken(AppError):
+    """Another program listens on the web side's port."""
+
+    code = "port_taken"
+
+    def __init__(self, host: str, port: int, *, reason: str) -> None:
+        super().__init__(f"cannot listen on {host} port {port} ({reason}): choose another with --port")
+        self.host = host
+        self.port = port

@@ -1,0 +1,79 @@
+"""Logs what the domain did with each job: the domain itself makes no log calls."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import structlog
+
+from berrante.engine import Handler, Job
+from berrante.messaging.queues import QueueName
+from berrante.telemetry import events, masked
+from berrante.telemetry.worker_log import about
+
+_Told = Mapping[str, Any]
+
+
+def observed(name: QueueName, handler: Handler) -> Handler:
+    """Return the handler, but one that tells what came of a job; its own log lines carry the job's ids."""
+    tell = _TELL[name]
+
+    async def handle(job: Job) -> object:
+        with structlog.contextvars.bound_contextvars(queue=job.queue_name, job_id=job.id):
+            outcome = await handler(job)
+            data = job.data
+            tell(job, data if isinstance(data, Mapping) else {}, outcome if isinstance(outcome, Mapping) else {})
+            return outcome
+
+    return handle
+
+
+def _message(job: Job, data: _Told, outcome: _Told) -> None:
+    if job.name == "receipt":
+        events.MESSAGE_STATUS(
+            **about(job),
+            message_id=data.get("messageId"),
+            receipt=data.get("status"),
+            status=outcome.get("status"),
+        )
+    elif "status" in outcome:
+        events.MESSAGE_RECEIVED(
+            **about(job),
+            sender=masked(str(data.get("from", ""))),
+            message_id=outcome.get("messageId"),
+            outcome=outcome["status"],
+            automations=outcome.get("runs"),
+        )
+
+
+def _automation(job: Job, _: _Told, outcome: _Told) -> None:
+    if "status" in outcome:
+        events.AUTOMATION_DONE(**about(job), message_id=outcome.get("messageId"), outcome=outcome["status"])
+
+
+def _campaign(job: Job, data: _Told, outcome: _Told) -> None:
+    # A tick that wrote to someone snoozes: the message's own line says so.
+    if "status" in outcome:
+        events.CAMPAIGN_TICKED(**about(job), campaign_id=data.get("campaignId"), outcome=outcome["status"])
+
+
+def _outbound(job: Job, data: _Told, outcome: _Told) -> None:
+    if "status" in outcome:
+        events.MESSAGE_SENT(
+            **about(job), message_id=data.get("messageId"), outcome=outcome["status"], code=outcome.get("code")
+        )
+
+
+def _maintenance(job: Job, _: _Told, outcome: _Told) -> None:
+    found = {name: number for name, number in outcome.items() if number}
+    if found:
+        hint = "a process was killed between commit and enqueue, or Redis lost data; nothing else was lost"
+        events.RECONCILED(**about(job), outcome=found, hint=hint)
+
+
+_TELL: Final[Mapping[QueueName, Callable[[Job, _Told, _Told], None]]] = {
+    QueueName.MESSAGE: _message,
+    QueueName.AUTOMATION: _automation,
+    QueueName.CAMPAIGN: _campaign,
+    QueueName.OUTBOUND: _outbound,
+    QueueName.MAINTENANCE: _maintenance,
+}

@@ -1,0 +1,41 @@
+"""From settings to the engine's options."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from berrante.engine import Backoff, JobOptions, RateLimit, Retention, WorkerOptions
+from berrante.messaging.queues import QueueName
+from berrante.settings import Settings
+
+#: The queues that a worker works on; ``dead-letter`` waits for people.
+WORKED: Final = tuple(name for name in QueueName if name is not QueueName.DEAD_LETTER)
+
+
+def job_options(settings: Settings) -> Mapping[QueueName, JobOptions]:
+    """Return how each queue's jobs are run and kept."""
+    options: dict[QueueName, JobOptions] = {}
+    for name in WORKED:
+        queue = settings.queue(name)
+        options[name] = JobOptions(
+            attempts=queue.attempts,
+            backoff=Backoff.exponential(queue.backoff_delay_ms, jitter=queue.backoff_jitter),
+            keep_completed=Retention(age_s=queue.keep_completed_age_s, count=queue.keep_completed_count),
+            keep_failed=Retention(age_s=queue.keep_failed_age_s, count=queue.keep_failed_count),
+        )
+    return options
+
+
+def worker_options(settings: Settings, name: QueueName) -> WorkerOptions:
+    """Return how a queue's worker works; its retention is for jobs whose producer said nothing of it."""
+    queue = settings.queue(name)
+    return WorkerOptions(
+        concurrency=queue.concurrency,
+        rate=RateLimit(max=queue.rate_max, duration_ms=queue.rate_duration_ms) if queue.rate_max else None,
+        lock_ms=queue.lock_ms,
+        stalled_interval_ms=queue.stalled_interval_ms,
+        max_stalled=queue.max_stalled,
+        stop_deadline_ms=settings.stop_deadline_ms,
+        keep_completed=Retention(age_s=queue.keep_completed_age_s, count=queue.keep_completed_count),
+        keep_failed=Retention(age_s=queue.keep_failed_age_s, count=queue.keep_failed_count),
+        dead_letters=QueueName.DEAD_LETTER.value,
+    )

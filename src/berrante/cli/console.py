@@ -1,0 +1,30 @@
+"""Where commands write: results to standard output, everything else to standard error."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+import uvloop
+from rich.console import Console
+
+from berrante.settings import LogFormat, LogLevel, Settings, unknown_variables
+from berrante.telemetry import configure, events
+
+T = TypeVar("T")
+
+output: Final = Console()
+errors: Final = Console(stderr=True)
+
+
+def log(settings: Settings, *, level: LogLevel | None = None) -> None:
+    """Begin to log as the settings say, or at another level; warns of variables that nothing reads."""
+    configure(level=level or settings.log_level, json=settings.log_format is LogFormat.JSON)
+    for variable, meant in unknown_variables().items():
+        hint = f"did you mean {meant}?" if meant else "no setting has this name: berrante settings lists them"
+        events.SETTING_UNKNOWN(variable=variable, meant=meant, hint=hint)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, on uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)

@@ -1,0 +1,74 @@
+"""The commands that run the service: ``up``, ``web``, ``worker``; and ``migrate``, which they may need."""
+
+from typing import Annotated
+
+import typer
+
+from berrante.app import WORKED, Application, demo, processes
+from berrante.cli.console import log, output, run
+from berrante.cli.options import DataDir, Host, Port
+from berrante.cli.welcome import tries, welcome
+from berrante.messaging.queues import QueueName
+from berrante.settings import LogLevel, load
+
+_NAMES = ", ".join(name.value for name in WORKED)
+
+
+def up(
+    *,
+    with_demo: Annotated[
+        bool, typer.Option("--demo", help="With a demo organization: a simulated number that people write to.")
+    ] = False,
+    host: Host = None,
+    port: Port = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Run everything in this process: web side, all workers, and embedded engines where none are configured.
+
+    Without REDIS_URL and DATABASE_URL, Valkey and PostgreSQL are started in the data folder. Ctrl-C ends all in order;
+    a second one ends at once.
+    """
+    settings = load(host=host, port=port, data_dir=data_dir)
+    log(settings)
+
+    async def prepare(application: Application, url: str) -> None:
+        if with_demo:
+            access = await demo.prepare(application)
+            output.print(welcome(access, url=url))
+            output.print(tries(access, url=url), soft_wrap=True, highlight=False, markup=False)
+
+    run(processes.up(settings, prepare=prepare))
+
+
+def web(*, host: Host = None, port: Port = None, data_dir: DataDir = None) -> None:
+    """Run the web side alone: API, webhooks, health."""
+    settings = load(host=host, port=port, data_dir=data_dir)
+    log(settings)
+    run(processes.web(settings))
+
+
+def worker(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[QUEUE]...", help=f"Queues to work on: {_NAMES}. All if none.")
+    ] = None,
+    *,
+    data_dir: DataDir = None,
+) -> None:
+    """Run workers, on as many machines as you like."""
+    wanted = [_queue(name) for name in names or []] or list(WORKED)
+    settings = load(data_dir=data_dir)
+    log(settings)
+    run(processes.work(settings, wanted))
+
+
+def migrate(*, data_dir: DataDir = None) -> None:
+    """Bring the database to the newest tables; harmless when they are there."""
+    settings = load(data_dir=data_dir)
+    log(settings, level=LogLevel.WARNING)
+    output.print(f"the database is at revision {run(processes.migrate_database(settings))}")
+
+
+def _queue(name: str) -> QueueName:
+    if name not in [worked.value for worked in WORKED]:
+        raise typer.BadParameter(f"no worker works on {name!r}: choose from {_NAMES}")
+    return QueueName(name)

@@ -1,0 +1,189 @@
+"""The typed settings with their defaults; each field's description is its line in ``docs/settings.md``."""
+
+import enum
+import re
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_HOUR_S: Final = 3_600
+_WEEK_S: Final = 7 * 24 * _HOUR_S
+_API_KEY: Final = re.compile(r"brt_live_[A-Za-z0-9_-]{16,200}")
+
+
+class LogLevel(enum.StrEnum):
+    """From the most to the least talkative."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(enum.StrEnum):
+    """Lines for people, or one JSON object a line for machines."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+def _redis(url: SecretStr) -> SecretStr:
+    return _url(url, schemes=("redis", "rediss", "unix"), example="redis://host:6379/0")
+
+
+def _postgres(url: SecretStr) -> SecretStr:
+    schemes = ("postgresql", "postgres", "postgresql+asyncpg")
+    return _url(url, schemes=schemes, example="postgresql://user:password@host/database")
+
+
+def _api_key(key: SecretStr) -> SecretStr:
+    if not _API_KEY.fullmatch(key.get_secret_value()):
+        raise ValueError("is not of a key's form: give brt_live_ and 16 to 200 letters, digits, '-' or '_'")
+    return key
+
+
+def _url(url: SecretStr, *, schemes: tuple[str, ...], example: str) -> SecretStr:
+    # The address itself is never shown: it holds the password.
+    scheme = urlsplit(url.get_secret_value()).scheme
+    if scheme not in schemes:
+        raise ValueError(f"begins with {scheme or 'no scheme'!r}: give an address such as {example}")
+    return url
+
+
+class QueueSettings(BaseModel):
+    """How one queue's worker works and how its jobs are run and kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    concurrency: int = Field(5, ge=1, le=10_000, description="Jobs that one worker process runs at once.")
+    rate_max: int = Field(
+        0, ge=0, description="Jobs that may start per window, over all workers of the queue; 0 is no limit."
+    )
+    rate_duration_ms: int = Field(1_000, ge=1, description="Length of that window in milliseconds.")
+    attempts: int = Field(4, ge=1, description="Runs of a job at most, the first included.")
+    backoff_delay_ms: int = Field(
+        2_000, ge=0, description="Wait before the first retry in milliseconds; it doubles with each."
+    )
+    backoff_jitter: float = Field(
+        0.0, ge=0, le=1, description="Share of the wait that is drawn at random: 0 none, 1 all."
+    )
+    keep_completed_age_s: int = Field(24 * _HOUR_S, ge=0, description="Seconds that completed jobs are kept.")
+    keep_completed_count: int = Field(500, ge=0, description="Completed jobs that are kept at most.")
+    keep_failed_age_s: int = Field(_WEEK_S, ge=0, description="Seconds that failed jobs are kept.")
+    keep_failed_count: int = Field(500, ge=0, description="Failed jobs that are kept at most.")
+    lock_ms: int = Field(
+        30_000, ge=100, description="Milliseconds after which a silent worker's job may go to another."
+    )
+    stalled_interval_ms: int = Field(
+        30_000, ge=100, description="Milliseconds between two searches for jobs of silent workers."
+    )
+    max_stalled: int = Field(1, ge=0, description="Times that a job may stall before it fails.")
+
+
+class OwnerSettings(BaseModel):
+    """The platform's owner, made at the first start with ``--demo``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    email: str = Field("owner@berrante.local", min_length=3, description="The owner's e-mail address.")
+    password: SecretStr | None = Field(
+        None, min_length=8, description="The owner's password, 8 characters or more; without it one is made and shown."
+    )
+
+
+class DemoSettings(BaseModel):
+    """The demo organization of ``up --demo``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    api_key: Annotated[SecretStr, AfterValidator(_api_key)] | None = Field(
+        None,
+        description="Its API key: `brt_live_` and 16 characters or more; without it one is made and shown.",
+    )
+    app_secret: SecretStr | None = Field(
+        None, min_length=1, description="The Cloud API app secret that signs webhooks of instance `demo`; else made."
+    )
+    verify_token: SecretStr | None = Field(
+        None, min_length=1, description="The Cloud API verify token of instance `demo`; else made."
+    )
+    contacts: int = Field(4, ge=0, le=1_000, description="Simulated contacts that write now and then.")
+    chatter_ms: int = Field(4_000, ge=10, description="Mean milliseconds between two messages of theirs.")
+
+
+class Settings(BaseSettings):
+    """All settings of a process, frozen. ``load`` reads them and explains what is wrong."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BERRANTE_",
+        env_nested_delimiter="_",
+        # MESSAGE_RATE_MAX is message.rate_max, not message.rate.max.
+        env_nested_max_split=1,
+        # One variable of a queue leaves that queue's other defaults as they are.
+        nested_model_default_partial_update=True,
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        env_ignore_empty=True,
+    )
+
+    redis_url: Annotated[SecretStr, AfterValidator(_redis)] | None = Field(
+        None,
+        validation_alias="REDIS_URL",
+        description="Redis ≥ 7 or Valkey ≥ 8, `redis://` or `rediss://`; without it an embedded Valkey is started.",
+    )
+    database_url: Annotated[SecretStr, AfterValidator(_postgres)] | None = Field(
+        None,
+        validation_alias="DATABASE_URL",
+        description="PostgreSQL, `postgresql://`; without it an embedded PostgreSQL is started.",
+    )
+    data_dir: Path = Field(Path(".berrante"), description="Folder of the embedded engines' data.")
+    host: str = Field("127.0.0.1", description="Address that the web side listens on.")
+    port: int = Field(8_000, ge=0, le=65_535, description="Port that the web side listens on; 0 is any free one.")
+    log_level: LogLevel = Field(LogLevel.INFO, description="What is logged: this level and worse.")
+    log_format: LogFormat = Field(
+        LogFormat.CONSOLE, description="`console` (in colour on a terminal) or `json` (one object a line)."
+    )
+    queue_prefix: str = Field(
+        "bull",
+        pattern=r"^[A-Za-z0-9_.{}-]{1,60}$",
+        description="First part of every queue's keys in Redis; `bull` is BullMQ's own default.",
+    )
+    stop_deadline_ms: int = Field(
+        6_000,
+        ge=0,
+        le=600_000,
+        description="Milliseconds that running jobs get to end at a stop; the rest goes back to its queue uncharged.",
+    )
+    database_pool: int = Field(10, ge=1, le=500, description="Connections to PostgreSQL that a process keeps open.")
+    health_timeout_ms: int = Field(
+        2_000, ge=10, le=60_000, description="Milliseconds after which `/health` reports a silent engine as down."
+    )
+
+    message: QueueSettings = QueueSettings(concurrency=5, rate_max=10, rate_duration_ms=1_000)
+    automation: QueueSettings = QueueSettings(concurrency=5, rate_max=20, rate_duration_ms=1_000)
+    campaign: QueueSettings = QueueSettings(
+        concurrency=3,
+        rate_max=100,
+        rate_duration_ms=60_000,
+        keep_completed_age_s=48 * _HOUR_S,
+        keep_completed_count=100,
+        keep_failed_count=200,
+    )
+    outbound: QueueSettings = QueueSettings(concurrency=50)
+    maintenance: QueueSettings = QueueSettings(concurrency=1, keep_completed_count=100, keep_failed_count=200)
+
+    owner: OwnerSettings = OwnerSettings()
+    demo: DemoSettings = DemoSettings()
+
+    def queue(self, name: str) -> QueueSettings:
+        """Return the settings of a worked queue by its name; ``KeyError`` if nobody works on it."""
+        return {
+            "message": self.message,
+            "automation": self.automation,
+            "campaign": self.campaign,
+            "outbound": self.outbound,
+            "maintenance": self.maintenance,
+        }[name]

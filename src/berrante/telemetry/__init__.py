@@ -1,0 +1,12 @@
+"""What the operator reads: structured log events, with their names and fields in one table (``docs/events.md``).
+
+Others tell (workers by notices); this room listens and writes.
+"""
+
+from berrante.telemetry import events
+from berrante.telemetry.event import LogEvent, UnknownField
+from berrante.telemetry.logging_setup import configure
+from berrante.telemetry.privacy import masked, scrubbed
+from berrante.telemetry.worker_log import log_notice
+
+__all__ = ["LogEvent", "UnknownField", "configure", "events", "log_notice", "masked", "scrubbed"]

@@ -1,0 +1,10 @@
+"""``/v1``: what an organization's programs may ask, with an API key."""
+
+from fastapi import APIRouter
+
+from berrante.web.api import messages
+
+router = APIRouter(prefix="/v1")
+router.include_router(messages.router)
+
+__all__ = ["router"]

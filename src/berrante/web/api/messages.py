@@ -1,0 +1,88 @@
+"""``GET /v1/messages``: an organization's messages, both directions, newest first."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict
+
+from berrante.messaging.messages import Message, MessageStatus
+from berrante.web.auth import CurrentKey
+from berrante.web.services import services
+
+router = APIRouter(tags=["messages"])
+
+
+class FailureOut(BaseModel):
+    """Why a message failed; ``code`` is the gateway's own."""
+
+    code: str | None
+    reason: str | None
+
+
+class MessageOut(BaseModel):
+    """One message; ``address`` is the contact's number and times are UTC."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    instance_id: str
+    contact_id: UUID
+    address: str
+    direction: str
+    origin: str
+    status: MessageStatus
+    content: dict[str, Any]
+    wire_id: str
+    provider_id: str | None
+    failure: FailureOut | None
+    created_at: datetime
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    read_at: datetime | None
+    updated_at: datetime
+
+
+class MessagesOut(BaseModel):
+    """A page; give ``next`` as ``before`` to have the page after it, null if this is the last."""
+
+    data: list[MessageOut]
+    next: UUID | None
+
+
+@router.get("/messages", summary="List messages")
+async def list_messages(
+    request: Request,
+    key: CurrentKey,
+    limit: Annotated[int, Query(ge=1, le=200, description="Messages at most.")] = 50,
+    before: Annotated[UUID | None, Query(description="Only those older than this message.")] = None,
+    instance_id: Annotated[str | None, Query(description="Only those of this number.")] = None,
+) -> MessagesOut:
+    """Return the organization's messages, newest first."""
+    # One more than asked tells whether there is a next page.
+    found = await services(request).messages.list(key.organization_id, limit + 1, before, instance_id)
+    page = [_out(message) for message in found[:limit]]
+    return MessagesOut(data=page, next=page[-1].id if len(found) > limit else None)
+
+
+def _out(message: Message) -> MessageOut:
+    failed = message.failure_code is not None or message.failure_reason is not None
+    return MessageOut(
+        id=message.id,
+        instance_id=message.instance_id,
+        contact_id=message.contact_id,
+        address=message.address,
+        direction=message.direction,
+        origin=message.origin,
+        status=message.status,
+        content=dict(message.content),
+        wire_id=message.wire_id,
+        provider_id=message.provider_id,
+        failure=FailureOut(code=message.failure_code, reason=message.failure_reason) if failed else None,
+        created_at=message.created_at,
+        sent_at=message.sent_at,
+        delivered_at=message.delivered_at,
+        read_at=message.read_at,
+        updated_at=message.updated_at,
+    )

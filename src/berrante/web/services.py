@@ -1,0 +1,46 @@
+"""What the web side needs of the process that it runs in; the composition root provides it."""
+
+from collections.abc import Mapping
+from typing import Protocol, cast
+
+from fastapi import Request
+
+from berrante.engine import Connection
+from berrante.gateways.protocol import EventSink, Gateway
+from berrante.messaging.api_keys import ApiKeys
+from berrante.messaging.instances import Instances
+from berrante.messaging.messages import Messages
+from berrante.messaging.queues import Queues
+from berrante.messaging.webhooks import WebhookUnknowns
+from berrante.settings import Settings
+from berrante.store import Database
+
+
+class Services(Protocol):
+    """The services of one process, found at ``request.app.state.application``."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def database(self) -> Database: ...
+    @property
+    def connection(self) -> Connection: ...
+    @property
+    def queues(self) -> Queues: ...
+    @property
+    def intake(self) -> EventSink: ...
+    @property
+    def gateways(self) -> Mapping[str, Gateway]: ...
+    @property
+    def instances(self) -> Instances: ...
+    @property
+    def api_keys(self) -> ApiKeys: ...
+    @property
+    def messages(self) -> Messages: ...
+    @property
+    def unknowns(self) -> WebhookUnknowns: ...
+
+
+def services(request: Request) -> Services:
+    """Return the services (a FastAPI dependency)."""
+    return cast("Services", request.app.state.application)
