@@ -25,7 +25,7 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
-from berrante.engine.link import Link
+from berrante.engine.link import Link, ask
 from berrante.engine.wire.scripts import Call, check_compatible
 
 #: Redis is away, or cannot write for now: the same call may succeed later.
@@ -109,7 +109,12 @@ class Connection:
 
     async def run(self, call: Call) -> Any:  # noqa: ANN401  a script answers whatever it likes; typed callers read it
         """Call one script; the source travels only when the server does not know it yet."""
-        return await run(self.redis, call)
+        pool = self.redis.connection_pool
+        connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+        try:
+            return await ask(connection, call)
+        finally:
+            await pool.release(connection)
 
     async def run_all(self, calls: Sequence[Call]) -> list[Any]:
         """Call many scripts in one round trip; the answer of one that failed is its exception."""
@@ -128,33 +133,20 @@ class Connection:
         await self.close()
 
 
-async def run(client: Redis, call: Call) -> Any:  # noqa: ANN401  see Connection.run
-    """Call one script over ``client``."""
-    keys_and_args = (len(call.keys), *call.keys, *call.args)
-    try:
-        return await client.execute_command("EVALSHA", call.script.sha, *keys_and_args)  # type: ignore[no-untyped-call]
-    except NoScriptError:
-        return await client.execute_command("EVAL", call.script.source, *keys_and_args)  # type: ignore[no-untyped-call]
-
-
 async def run_all(client: Redis, calls: Sequence[Call]) -> list[Any]:
     """Call many scripts over ``client`` in one round trip, in order."""
     if not calls:
         return []
-    if len(calls) == 1:
-        try:
-            return [await run(client, calls[0])]
-        except ResponseError as error:
-            if is_unavailable(error):
-                raise
-            return [error]
     async with client.pipeline(transaction=False) as pipeline:
         for call in calls:
             pipeline.execute_command("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
         answers: list[Any] = await pipeline.execute(raise_on_error=False)
     if any(isinstance(answer, NoScriptError) for answer in answers):
         # The server was restarted, or its scripts flushed. A refused call did nothing: those alone are sent again.
-        for index, answer in enumerate(answers):
-            if isinstance(answer, NoScriptError):
-                (answers[index],) = await run_all(client, [calls[index]])
+        unknown = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        async with client.pipeline(transaction=False) as pipeline:
+            for call in (calls[index] for index in unknown):
+                pipeline.execute_command("EVAL", call.script.source, len(call.keys), *call.keys, *call.args)
+            for index, answer in zip(unknown, await pipeline.execute(raise_on_error=False), strict=True):
+                answers[index] = answer
     return answers

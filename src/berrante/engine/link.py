@@ -27,18 +27,24 @@ class Link:
 
     async def call(self, call: Call) -> Any:  # noqa: ANN401  a script answers whatever it likes; typed callers read it
         """Call a script; raises a ``RedisError``, or ``TimeoutError`` if no answer came in time."""
-        try:
-            return await self._ask(_BY_DIGEST, call.script.sha, call)
-        except NoScriptError:
-            return await self._ask(_BY_SOURCE, call.script.source, call)
+        async with asyncio.timeout(self._timeout_s):
+            return await ask(self._connection, call)
 
     async def close(self) -> None:
         """Close the socket."""
         await self._connection.disconnect()
 
-    async def _ask(self, verb: bytes, script: str | bytes, call: Call) -> Any:  # noqa: ANN401  see call
-        command = (verb, script, len(call.keys), *call.keys, *call.args)
-        packed = pack_command(command)  # type: ignore[arg-type]  # its stub speaks of tuples of one
-        async with asyncio.timeout(self._timeout_s):
-            await self._connection.send_packed_command(packed, check_health=False)
-            return await self._connection.read_response()
+
+async def ask(connection: AbstractConnection, call: Call) -> Any:  # noqa: ANN401  see Link.call
+    """Call a script over a connection; its source travels only when the server does not know it yet."""
+    try:
+        return await _ask(connection, _BY_DIGEST, call.script.sha, call)
+    except NoScriptError:
+        return await _ask(connection, _BY_SOURCE, call.script.source, call)
+
+
+async def _ask(connection: AbstractConnection, verb: bytes, script: str | bytes, call: Call) -> Any:  # noqa: ANN401
+    command = (verb, script, len(call.keys), *call.keys, *call.args)
+    packed = pack_command(command)  # type: ignore[arg-type]  # its stub speaks of tuples of one
+    await connection.send_packed_command(packed, check_health=False)
+    return await connection.read_response()

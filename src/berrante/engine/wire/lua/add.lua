@@ -19,7 +19,7 @@ local next_id = rcall("INCRBY", counter, n) - n -- custom ids use up a number to
 local most = getOrSetMaxEvents(meta)
 local shut = isQueuePausedOrMaxed(meta, active)
 local ids, line = {}, {}
-local rings, waits = false, false
+local waits = false
 
 local function push_line()
   if #line > 0 then rcall("LPUSH", wait, unpack(line)) end
