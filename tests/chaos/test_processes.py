@@ -49,6 +49,7 @@ async def test_sigterm_in_mid_job_finishes_it_and_takes_no_more(
     process = await start(replace(orders, hold=f"{orders.prefix}-go"))
     await until(lambda: _effects(connection, orders))
     process.send_signal(signal.SIGTERM)
+    await until(lambda: connection.redis.exists(f"{orders.effects}-stopping"))
     await connection.redis.rpush(f"{orders.prefix}-go", "go")
     assert await process.wait() == 0
     counts = await queue.counts()

@@ -54,9 +54,14 @@ async def _work(orders: Orders) -> None:
             block_ms=1_000,
         )
         worker = Worker("q", handle, connection, options, prefix=orders.prefix)
-        asyncio.get_running_loop().add_signal_handler(
-            signal.SIGTERM, lambda: asyncio.ensure_future(worker.stop(deadline_ms=2_000))
-        )
+
+        async def stop() -> None:
+            stopping = asyncio.create_task(worker.stop(deadline_ms=2_000))
+            await asyncio.sleep(0)  # from here on it takes no more, and the test may know
+            await outside.redis.set(f"{orders.effects}-stopping", 1)
+            await stopping
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: asyncio.ensure_future(stop()))
         await worker.run()
 
 

@@ -9,12 +9,45 @@ MAX_PRIORITY = 2**21 - 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Deduplication:
+    """Of the jobs of one queue that share ``id``, only one is kept; adding another returns the id of that one.
+
+    - simple, ``Deduplication(id="x")``: until the job is finished or removed;
+    - throttle, with ``ttl_ms``: until so long after it was added, whether or not it is finished by then;
+    - debounce, with ``ttl_ms``, ``extend`` and ``replace``, on jobs that are delayed: each new job takes the place of
+      the one that still waits for its time, and the wait begins anew.
+
+    ``extend`` counts ``ttl_ms`` from the last attempt to add. ``replace`` puts a new job in the place of one that is
+    still delayed. ``keep_last_if_active`` keeps the last job that came while the kept one was running, and adds it
+    when that one ends.
+
+    >>> JobOptions(delay_ms=500, deduplication=Deduplication(id="typing-7", ttl_ms=500, extend=True, replace=True))
+    ... # doctest: +ELLIPSIS
+    JobOptions(..., delay_ms=500, ...)
+    """
+
+    id: str
+    ttl_ms: int | None = None
+    extend: bool = False
+    replace: bool = False
+    keep_last_if_active: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            raise ValueError("Deduplication.id is empty: give what the jobs have in common")
+        if self.ttl_ms is not None and self.ttl_ms < 1:
+            raise ValueError(f"Deduplication.ttl_ms is {self.ttl_ms}: give milliseconds, 1 or more, or None")
+        if self.extend and self.ttl_ms is None:
+            raise ValueError("Deduplication.extend has no ttl_ms to extend: give one")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class JobOptions:
     """How one job is to be run.
 
     ``priority`` is 0 (none, runs first) to 2,097,151 (last), as in BullMQ. ``job_id`` makes the job unique in its
     queue: adding the same id again is a no-op as long as the first is kept. It may not contain ``:`` nor be a bare
-    integer, since BullMQ uses both for its own.
+    integer, since BullMQ uses both for its own. ``deduplication`` keeps jobs of one kind from piling up.
 
     Raises ``ValueError`` that names the field and the remedy.
 
@@ -32,6 +65,7 @@ class JobOptions:
     keep_failed: Retention | None = None
     keep_logs: int | None = None
     stack_trace_limit: int | None = None
+    deduplication: Deduplication | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "priority", int(self.priority))  # an IntEnum would be written by its name

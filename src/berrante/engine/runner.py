@@ -76,6 +76,7 @@ class Runner:
 
     def hand_back(self, job: Job, *, because: str) -> None:
         """Give a job back that was never started."""
+        self._held[job.id] = job  # or it would be found, and handed back, again
         self.settling.append(self._settler.handed_back(job, because=because))
 
     def claim(self, most: int) -> list[Settlement]:

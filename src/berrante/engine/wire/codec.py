@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from berrante.engine.errors import InvalidPayload
-from berrante.engine.options import JobOptions
+from berrante.engine.options import Deduplication, JobOptions
 from berrante.engine.policy.backoff import Backoff
 from berrante.engine.policy.retention import Retention
 
@@ -31,6 +31,14 @@ class _Keep(msgspec.Struct):
     count: int | None = None
 
 
+class _Deduplication(msgspec.Struct, rename="camel"):
+    id: str = ""
+    ttl: float | None = None
+    extend: bool = False
+    replace: bool = False
+    keep_last_if_active: bool = False
+
+
 class _Options(msgspec.Struct, rename="camel"):
     attempts: int = 1
     backoff: _Backoff | float | None = None
@@ -42,6 +50,7 @@ class _Options(msgspec.Struct, rename="camel"):
     remove_on_fail: _Keep | bool | int | None = None
     kl: int | None = None
     stack_trace_limit: int | None = None
+    de: _Deduplication | None = None
 
 
 _options: Final = msgspec.json.Decoder(_Options, strict=False)
@@ -70,6 +79,7 @@ def _read_options(raw: bytes) -> JobOptions:
         keep_failed=_retention(wire.remove_on_fail),
         keep_logs=wire.kl,
         stack_trace_limit=wire.stack_trace_limit,
+        deduplication=_deduplication(wire.de),
     )
 
 
@@ -107,6 +117,19 @@ def _retention(wire: _Keep | bool | int | None) -> Retention | None:
     return Retention(age_s=None if wire.age is None else int(wire.age), count=wire.count)
 
 
+def _deduplication(wire: _Deduplication | None) -> Deduplication | None:
+    if wire is None or not wire.id:
+        return None
+    ttl_ms = int(wire.ttl or 0) or None
+    return Deduplication(
+        id=wire.id,
+        ttl_ms=ttl_ms,
+        extend=wire.extend and ttl_ms is not None,  # Node lets it be said of nothing, and it then means nothing
+        replace=wire.replace,
+        keep_last_if_active=wire.keep_last_if_active,
+    )
+
+
 def write_options(options: JobOptions) -> dict[str, Json]:
     """Return the options as BullMQ stores them: nothing that was not said, but always ``attempts``."""
     wire: dict[str, Json] = {"attempts": options.attempts}
@@ -130,6 +153,22 @@ def write_options(options: JobOptions) -> dict[str, Json]:
         wire["kl"] = options.keep_logs
     if options.stack_trace_limit is not None:
         wire["stackTraceLimit"] = options.stack_trace_limit
+    if options.deduplication:
+        wire["de"] = _write_deduplication(options.deduplication)
+    return wire
+
+
+def _write_deduplication(deduplication: Deduplication) -> dict[str, Json]:
+    wire: dict[str, Json] = {"id": deduplication.id}
+    if deduplication.ttl_ms is not None:
+        wire["ttl"] = deduplication.ttl_ms
+    for name, said in (
+        ("extend", deduplication.extend),
+        ("replace", deduplication.replace),
+        ("keepLastIfActive", deduplication.keep_last_if_active),
+    ):
+        if said:
+            wire[name] = True
     return wire
 
 
