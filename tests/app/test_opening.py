@@ -4,6 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
+import psutil
 import pytest
 
 from berrante.app import Application, EngineUnreachable, NotMigrated, PortTaken, open_engines
@@ -13,6 +14,7 @@ from berrante.embedded import DataDir, DataDirInUse, EmbeddedPostgres, EmbeddedV
 from berrante.settings import load
 from tests.app.process import settings_for, working
 from tests.conftest import OwnServer
+from tests.waiting import until
 
 
 async def test_a_redis_that_does_not_answer_is_named_without_its_password(database_url: str) -> None:
@@ -101,3 +103,34 @@ async def test_a_stop_hands_back_what_does_not_end_in_time(application: Applicat
     counts = await application.queues.outbound.counts()
     assert sum(counts.values()) == 1
     assert counts["active"] == counts["failed"] == 0
+
+
+@pytest.mark.parametrize("engine", ["valkey", "postgres"])
+async def test_an_embedded_engine_that_dies_is_started_again_on_its_data(server_folder: Path, engine: str) -> None:
+    async with Application.open(load(data_dir=server_folder), alone=True, migrating=True) as application:
+        made = await application.organizations.create("Kept")
+        await application.queues.message.add("incoming", {})
+        victim = await asyncio.to_thread(_server_in, server_folder / engine)
+        victim.kill()
+
+        async def both_answer() -> bool:
+            try:
+                await application.connection.ping()
+                await application.database.ping()
+            except Exception:  # noqa: BLE001  whatever it says while it is away
+                return False
+            return not victim.is_running() or victim.status() == psutil.STATUS_ZOMBIE
+
+        await until(both_answer, timeout_s=30)
+        assert [each.id for each in await application.organizations.list()] == [made.id]
+
+
+def _server_in(folder: Path) -> psutil.Process:
+    programs = {"valkey": "valkey-server", "postgres": "postgres"}
+    for process in psutil.process_iter(["name", "cwd", "ppid"]):
+        cwd = process.info["cwd"] or ""
+        is_ours = cwd == str(folder) or cwd.startswith(f"{folder}/")
+        if process.info["name"] == programs[folder.name] and is_ours:
+            parent = psutil.Process(process.info["ppid"])
+            return parent if parent.name() == process.info["name"] else process
+    raise AssertionError(f"no server runs in {folder}")

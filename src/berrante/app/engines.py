@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from berrante.app.guarding import keep_alive
 from berrante.app.running import wait_for_running
 from berrante.embedded import DataDir, DataDirInUse, EmbeddedPostgres, EmbeddedValkey
 from berrante.settings import Settings
@@ -57,5 +58,6 @@ async def open_engines(settings: Settings, *, alone: bool = False) -> AsyncItera
 async def _started(stack: AsyncExitStack, name: str, engine: EmbeddedValkey | EmbeddedPostgres) -> str:
     stack.callback(events.ENGINES_STOPPED, engine=name)
     await stack.enter_async_context(engine)
+    await keep_alive(stack, name, engine)
     events.ENGINES_STARTED(engine=name, pid=engine.pid, folder=str(engine.folder))
     return engine.url

@@ -76,6 +76,11 @@ class EmbeddedPostgres:
             raise RuntimeError("the embedded PostgreSQL is not running")
         return self._server.pid
 
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether the server that was started or adopted still runs."""
+        return self._server is not None and self._server.alive()
+
     async def start(self) -> None:
         """Adopt the server that runs on the folder, or start one; return when it has recovered and has the database."""
         programs = await asyncio.to_thread(_programs)

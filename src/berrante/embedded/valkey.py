@@ -56,6 +56,11 @@ class EmbeddedValkey:
             raise RuntimeError("the embedded Valkey is not running")
         return self._server.pid
 
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether the server that was started or adopted still runs."""
+        return self._server is not None and self._server.alive()
+
     async def start(self) -> None:
         """Adopt the server that runs on the folder, or start one; return when it has read its data and answers."""
         program = await asyncio.to_thread(_program)

@@ -22,6 +22,12 @@ ENGINES_STARTED = LogEvent(
     "engines.started", "info", ("engine", "pid", "folder"), "An embedded engine runs, started now or found running."
 )
 ENGINES_STOPPED = LogEvent("engines.stopped", "info", ("engine",), "An embedded engine wrote its data and ended.")
+ENGINES_DIED = LogEvent(
+    "engines.died", "error", ("engine", "folder"), "An embedded engine ended unasked; it is started again on its data."
+)
+ENGINES_NOT_REVIVED = LogEvent(
+    "engines.not_revived", "error", ("engine", "reason"), "It could not be started again; the next try is in a second."
+)
 MIGRATED = LogEvent("database.migrated", "info", ("revision",), "The database has the newest tables.")
 DEMO_READY = LogEvent(
     "demo.ready", "info", ("organization_id", "instance_id", "made"), "The demo organization is there; `made` now?"
