@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from berrante.engine.notices import Notice
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     path
@@ -33,6 +35,16 @@ def test_every_promise_of_the_checklist_names_a_test() -> None:
     promises = [line for line in lines if line.startswith("| ") and not line.startswith(("| promise", "| ---"))]
     assert len(promises) > 40
     assert [line for line in promises if not _TEST.search(line)] == []
+
+
+def test_every_notice_is_listed_with_its_fields() -> None:
+    page = (ROOT / "docs/QUEUE_SYSTEM.md").read_text()
+    listed = {row[0]: row[1] for row in re.findall(r"^\| `(\w+)` \| ([^|]*) \|", page, re.MULTILINE)}
+    kinds = {kind.__name__: kind for kind in Notice.__subclasses__()}
+    assert {name: listed.get(name) for name in kinds} == {
+        name: ", ".join(f"`{field}`" for field in kind.__struct_fields__ if field != "queue")
+        for name, kind in kinds.items()
+    }
 
 
 def _tests_of(path: Path) -> set[str]:
