@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berrante.engine import Backoff, InvalidPayload, JobOptions, Retention
+from berrante.engine import Backoff, Deduplication, InvalidPayload, JobOptions, Retention
 from berrante.engine.options import MAX_PRIORITY
 from berrante.engine.wire.codec import encode, read_json, read_options, write_options
 
@@ -48,7 +48,7 @@ def test_options_read_back_as_they_were_written(given_options: JobOptions) -> No
             JobOptions(keep_completed=Retention(count=100), keep_failed=Retention.everything()),
         ),
         (b'{"removeOnComplete":{"age":60,"count":5}}', JobOptions(keep_completed=Retention(age_s=60, count=5))),
-        (b'{"tm":"trace","de":{"id":"x"},"unheardOf":[1]}', JobOptions()),
+        (b'{"tm":"trace","de":{"id":"x"},"unheardOf":[1]}', JobOptions(deduplication=Deduplication(id="x"))),
     ],
 )
 def test_what_node_writes_is_understood(raw: bytes, expected: JobOptions) -> None:

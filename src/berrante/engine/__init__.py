@@ -3,20 +3,26 @@
 It knows no WhatsApp and no SQL.
 """
 
+from berrante.engine.batches import BatchHandler
 from berrante.engine.connection import Connection
 from berrante.engine.dead_letters import DeadLetters
 from berrante.engine.errors import (
     EngineError,
+    HasOtherParent,
     IncompatibleScripts,
     InvalidPayload,
+    JobDidFail,
     JobMissing,
     JobNotInState,
+    JobTimedOut,
     LockLost,
     QueueBusy,
     Unrecoverable,
 )
+from berrante.engine.flows import Flow, FlowProducer, JobTree
 from berrante.engine.job import Job
-from berrante.engine.options import JobOptions, RateLimit, WorkerOptions
+from berrante.engine.metrics import Metrics
+from berrante.engine.options import Batch, Deduplication, JobOptions, RateLimit, WorkerOptions
 from berrante.engine.outcomes import Cancel, Done, Outcome, RateLimited, Snooze
 from berrante.engine.policy.backoff import Backoff
 from berrante.engine.policy.retention import Retention
@@ -25,24 +31,36 @@ from berrante.engine.queue_events import QueueEvent, QueueEvents
 from berrante.engine.runner import Handler
 from berrante.engine.schedulers import Scheduler, Schedulers
 from berrante.engine.state import State
+from berrante.engine.wire.flowing import OnFailure
 from berrante.engine.worker import Worker
 
 __all__ = [
     "Backoff",
+    "Batch",
+    "BatchHandler",
     "Cancel",
     "Connection",
     "DeadLetters",
+    "Deduplication",
     "Done",
     "EngineError",
+    "Flow",
+    "FlowProducer",
     "Handler",
+    "HasOtherParent",
     "IncompatibleScripts",
     "InvalidPayload",
     "Job",
+    "JobDidFail",
     "JobMissing",
     "JobNotInState",
     "JobOptions",
+    "JobTimedOut",
+    "JobTree",
     "LockLost",
+    "Metrics",
     "NewJob",
+    "OnFailure",
     "Outcome",
     "Queue",
     "QueueBusy",

@@ -2,9 +2,12 @@
 
 EngineError
 ├── Unrecoverable     raised by a handler: fail for good, no further attempt
+├── JobTimedOut       a run took longer than the worker allows
 ├── LockLost          another worker holds the lock, or it expired while we ran
 ├── JobMissing        the job is not there (any more)
 ├── JobNotInState     the job is in another state than the operation needs
+├── JobDidFail        the job that was waited for failed for good
+├── HasOtherParent    the job is the child of another job
 ├── QueueBusy         the queue has active jobs, or is not paused, where it must not be
 ├── InvalidPayload    a job's data or options cannot be read
 └── IncompatibleScripts   the installed Lua is not what this engine was tested with
@@ -29,6 +32,16 @@ class Unrecoverable(EngineError):
     """
 
     code = "unrecoverable"
+
+
+class JobTimedOut(EngineError):
+    """A run took longer than the worker allows, and was cancelled."""
+
+    code = "job_timed_out"
+
+    def __init__(self, timeout_ms: int) -> None:
+        super().__init__(f"timed out after {timeout_ms} ms")
+        self.timeout_ms = timeout_ms
 
 
 class LockLost(EngineError):
@@ -60,6 +73,30 @@ class JobNotInState(EngineError):
         super().__init__(f"job {job_id!r} is not {needed}, as {during} needs")
         self.job_id = job_id
         self.needed = needed
+
+
+class JobDidFail(EngineError):
+    """The job that was waited for failed for good; ``reason`` is its ``failed_reason``.
+
+    ``notices.JobFailed`` is something else: what a worker tells its listener.
+    """
+
+    code = "job_did_fail"
+
+    def __init__(self, job_id: str, *, reason: str) -> None:
+        super().__init__(f"job {job_id!r} failed: {reason}")
+        self.job_id = job_id
+        self.reason = reason
+
+
+class HasOtherParent(EngineError):
+    """The job that was to become a child is already the child of another job that is still there."""
+
+    code = "has_other_parent"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id!r} was not made a child: it is the child of another job that is still there")
+        self.job_id = job_id
 
 
 class QueueBusy(EngineError):

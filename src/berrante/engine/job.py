@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import cast
 
 from berrante.engine.connection import Connection
+from berrante.engine.finish_watcher import until_finished
 from berrante.engine.options import JobOptions
-from berrante.engine.wire import administering
+from berrante.engine.wire import administering, flowing
 from berrante.engine.wire.codec import Json, integer, read_json, read_options
 from berrante.engine.wire.codes import raise_for
 from berrante.engine.wire.exchanging import covers
@@ -53,6 +54,11 @@ class Job:
     def queue_name(self) -> str:
         """The queue that the job is in."""
         return self._keys.queue
+
+    @property
+    def key(self) -> str:
+        """The key of its hash in Redis, by which a parent names its children."""
+        return self._keys.job(self.id)
 
     @property
     def name(self) -> str:
@@ -172,10 +178,56 @@ class Job:
         return [str(line) for line in lines] if isinstance(lines, list) else [str(lines)]
 
     @property
+    def trace_context(self) -> str | None:
+        """The trace that it belongs to, as its producer wrote it (BullMQ's ``tm``); see ``tracing``."""
+        options = self.raw_options
+        trace = options.get("tm") if isinstance(options, dict) else None
+        return trace if isinstance(trace, str) else None
+
+    @property
     def scheduler_id(self) -> str | None:
         """The scheduler that made it (BullMQ's ``rjk``)."""
         raw = self._hash.get(b"rjk")
         return raw.decode() if raw else None
+
+    @property
+    def parent_key(self) -> str | None:
+        """The key of the job that waits for this one."""
+        raw = self._hash.get(b"parentKey")
+        return raw.decode() if raw else None
+
+    @property
+    def deduplication_id(self) -> str | None:
+        """What it has in common with the jobs that were not added because of it."""
+        raw = self._hash.get(b"deid")
+        return raw.decode() if raw else None
+
+    async def children_values(self) -> dict[str, Json]:
+        """Return what the children that are done returned, by the child's ``key``."""
+        return {
+            key: read_json(value, job_id=self.id, field=f"processed child {key}")
+            for key, value in (await self._children("processed")).items()
+        }
+
+    async def failed_children(self) -> dict[str, str]:
+        """Return why children failed whose failure the job overlooks or continues after, by the child's ``key``."""
+        return {key: reason.decode("utf-8", "replace") for key, reason in (await self._children("failed")).items()}
+
+    async def remove_unprocessed_children(self) -> None:
+        """Remove the children that no worker has begun.
+
+        A job that runs before all its children are done, as after ``continue_parent``, cannot complete otherwise.
+        """
+        await self._connection.run(flowing.remove_unprocessed(self._keys, self.id))
+
+    async def wait_until_finished(self, *, timeout_s: float | None = None) -> Json:
+        """Return what the job's handler returned, once it is done, at once if it is already.
+
+        Raises ``JobDidFail`` if it failed for good, ``TimeoutError`` after ``timeout_s``, ``JobMissing`` if it was
+        removed, and a ``RedisError`` when the server goes away. Of a job that is not kept once it ended, the end is
+        found for a moment only: begin to wait soon.
+        """
+        return await until_finished(self._connection, self._keys, self.id, timeout_s=timeout_s)
 
     async def update_progress(self, value: Json) -> None:
         """Store how far the job is, any JSON; listeners of the queue's events are told. Raises ``JobMissing``."""
@@ -195,6 +247,10 @@ class Job:
         """Return the job's own log lines from ``start`` to ``end``, both counted from 0, -1 being the last."""
         lines = cast("list[bytes]", await self._connection.redis.lrange(self._keys.logs(self.id), start, end))
         return [line.decode("utf-8", "replace") for line in lines]
+
+    async def _children(self, kind: str) -> dict[str, bytes]:
+        hash_ = cast("dict[bytes, bytes]", await self._connection.redis.hgetall(f"{self.key}:{kind}"))
+        return {key.decode(): value for key, value in hash_.items()}
 
     async def _change(self, call: Call, during: str) -> int:
         answer: int = await self._connection.run(call)

@@ -25,7 +25,8 @@ from berrante.engine.pace import Pace
 from berrante.engine.runner import Runner
 from berrante.engine.settlement import Settlement
 from berrante.engine.ticker import is_cancelled
-from berrante.engine.wire.codes import LOST
+from berrante.engine.wire.codes import LOST, UNFINISHED_CHILDREN
+from berrante.engine.wire.endings import Complete
 from berrante.engine.wire.exchanging import USE_OFFICIAL
 
 _RETRY_MS: Final = (50, 100, 200, 500, 1_000)
@@ -101,6 +102,8 @@ class Lane:
             elif answer == USE_OFFICIAL:
                 settlement.official = True
                 again.append(settlement)
+            elif answer in UNFINISHED_CHILDREN and isinstance(settlement.ending, Complete):
+                again.append(self._runner.fail_instead(settlement, UNFINISHED_CHILDREN[answer]))
             else:
                 self._runner.release(settlement.job)
                 if self._tell:

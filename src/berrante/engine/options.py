@@ -6,6 +6,7 @@ from berrante.engine.policy.backoff import Backoff
 from berrante.engine.policy.retention import Retention
 
 MAX_PRIORITY = 2**21 - 1
+MAX_BATCH = 1_000  # what one turn brings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +49,7 @@ class JobOptions:
     ``priority`` is 0 (none, runs first) to 2,097,151 (last), as in BullMQ. ``job_id`` makes the job unique in its
     queue: adding the same id again is a no-op as long as the first is kept. It may not contain ``:`` nor be a bare
     integer, since BullMQ uses both for its own. ``deduplication`` keeps jobs of one kind from piling up.
+    ``trace_context`` is the trace that the job belongs to, as text; ``omit_trace_context`` keeps the queue's out of it.
 
     Raises ``ValueError`` that names the field and the remedy.
 
@@ -66,6 +68,8 @@ class JobOptions:
     keep_logs: int | None = None
     stack_trace_limit: int | None = None
     deduplication: Deduplication | None = None
+    trace_context: str | None = None
+    omit_trace_context: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "priority", int(self.priority))  # an IntEnum would be written by its name
@@ -103,12 +107,33 @@ class RateLimit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """Up to ``size`` jobs are handled in one run; one that is not full begins ``wait_ms`` after its first job came.
+
+    >>> Batch(size=50, wait_ms=200).size
+    50
+    """
+
+    size: int
+    wait_ms: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= MAX_BATCH:
+            raise ValueError(f"Batch.size is {self.size}: give 1 to {MAX_BATCH}")
+        if self.wait_ms < 0:
+            raise ValueError(f"Batch.wait_ms is {self.wait_ms}: give milliseconds, 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerOptions:
     """How a worker takes and keeps jobs; times are in milliseconds and BullMQ's defaults.
 
     ``lock_ms`` is how long a silent worker keeps a job before others may have it; locks are renewed at half of it.
     ``dead_letters`` names the queue that receives a copy of each job that failed for good, in the same atomic step;
     None turns that off. ``keep_completed`` and ``keep_failed`` hold for jobs that do not say otherwise.
+
+    A run that takes longer than ``job_timeout_ms`` is cancelled and is a failed attempt, "timed out after N ms"; None
+    sets no bound. With ``batch`` the handler gets many jobs at once, and ``concurrency`` counts batches.
     """
 
     concurrency: int = 1
@@ -118,6 +143,8 @@ class WorkerOptions:
     max_stalled: int = 1
     block_ms: int = 5_000
     stop_deadline_ms: int = 8_000
+    job_timeout_ms: int | None = None
+    batch: Batch | None = None
     keep_completed: Retention = field(default_factory=Retention.everything)
     keep_failed: Retention = field(default_factory=Retention.everything)
     metrics_minutes: int | None = None
@@ -131,3 +158,5 @@ class WorkerOptions:
         for name in ("max_stalled", "stop_deadline_ms"):
             if getattr(self, name) < 0:
                 raise ValueError(f"WorkerOptions.{name} is {getattr(self, name)}: give 0 or more")
+        if self.job_timeout_ms is not None and self.job_timeout_ms < 1:
+            raise ValueError(f"WorkerOptions.job_timeout_ms is {self.job_timeout_ms}: give 1 or more, or None")

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
+from berrante.engine.cancellation import ask
 from berrante.engine.connection import Connection
 from berrante.engine.errors import JobMissing, JobNotInState, QueueBusy
 from berrante.engine.job import Job
-from berrante.engine.options import JobOptions
+from berrante.engine.metrics import Metrics, read_metrics
+from berrante.engine.options import MAX_PRIORITY, JobOptions
 from berrante.engine.schedulers import Schedulers
 from berrante.engine.state import State
+from berrante.engine.tracing import TraceContext, carrying
+from berrante.engine.transaction import run_together
 from berrante.engine.wire import adding, administering
 from berrante.engine.wire.codec import Json, encode, fields, write_options
 from berrante.engine.wire.codes import Code, raise_for
@@ -40,7 +44,8 @@ class WorkerInfo:
 class Queue:
     """One queue under ``prefix``; making one does no I/O.
 
-    ``defaults`` are the options of jobs that are added without any of their own.
+    ``defaults`` are the options of jobs that are added without any of their own. ``trace_context`` is called at each
+    add and returns the trace that the jobs belong to; see ``tracing``.
 
     >>> connection = Connection.from_url("redis://127.0.0.1:6379/0")
     >>> queue = Queue("message", connection, defaults=JobOptions(attempts=4))
@@ -50,6 +55,7 @@ class Queue:
     connection: Connection
     prefix: str = field(default="bull", kw_only=True)
     defaults: JobOptions = field(default=JobOptions(), kw_only=True)
+    trace_context: TraceContext | None = field(default=None, kw_only=True)
     keys: QueueKeys = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -63,9 +69,10 @@ class Queue:
     async def add(self, name: str, data: Json, options: JobOptions | None = None) -> Job:
         """Add a job, durable when this returns as far as the server is.
 
-        A ``job_id`` that is already there makes this a no-op that returns the same id.
+        A ``job_id`` that is already there makes this a no-op that returns the same id; so does ``deduplication``, with
+        the id of the job that is kept.
         """
-        options = options or self.defaults
+        options = carrying(self._trace(), options or self.defaults)
         now = self.connection.now_ms()
         answer = await self.connection.run(adding.add(self.keys, name=name, data=data, options=options, now_ms=now))
         job_id = _added(answer, name)
@@ -85,18 +92,24 @@ class Queue:
         Each thousand is added wholly or not at all. If the connection breaks, whether the last was is not known: give
         jobs a ``job_id`` and call again.
         """
-        now = self.connection.now_ms()
+        now, trace = self.connection.now_ms(), self._trace()
         ids: list[str] = []
         for start in range(0, len(jobs), _BULK):
             part = [(job.name, job.data, job.options or self.defaults) for job in jobs[start : start + _BULK]]
-            answer: list[bytes] = await self.connection.run(adding.add_many(self.keys, part, now_ms=now))
-            ids.extend(job_id.decode() for job_id in answer)
+            if trace is not None:
+                part = [(name, data, carrying(trace, options)) for name, data, options in part]
+            for answer in await run_together(self.connection, adding.add_in_order(self.keys, part, now_ms=now)):
+                ids.extend(job_id.decode() for job_id in (answer if isinstance(answer, list) else [answer]))
         return ids
 
     async def get(self, job_id: str) -> Job | None:
         """Return a job, or None if there is none of that id."""
         hash_ = cast("dict[bytes, bytes]", await self.connection.redis.hgetall(self.keys.job(job_id)))
         return self._job(job_id, hash_) if hash_ else None
+
+    async def logs(self, job_id: str, start: int = 0, end: int = -1) -> list[str]:
+        """Return a job's own log lines from ``start`` to ``end``, both counted from 0, -1 being the last."""
+        return await self._job(job_id, {}).logs(start, end)
 
     async def jobs(
         self, states: Sequence[State], *, start: int = 0, end: int = 49, oldest_first: bool = False
@@ -121,13 +134,32 @@ class Queue:
         answer: bytes = await self.connection.run(administering.state(self.keys, job_id))
         return None if answer == b"unknown" else State(answer.decode())
 
+    async def metrics(self, state: State, *, start: int = 0, end: int = -1) -> Metrics:
+        """Read how many jobs completed or failed, in all and in the minutes ``start`` (0: the latest) to ``end``."""
+        return await read_metrics(self.connection, self.keys, state, start=start, end=end)
+
     async def remove(self, job_id: str) -> bool:
         """Remove a job with its children; False if it is not there. Raises ``JobNotInState`` while it is active."""
         if not await self.connection.redis.exists(self.keys.job(job_id)):
             return False
-        if await self.connection.run(administering.remove(self.keys, job_id)) == 0:
-            raise JobNotInState(job_id, needed="free of a lock", during="remove")
+        answer = await self.connection.run(administering.remove(self.keys, job_id))
+        if answer != 1:
+            needed = "free of a lock" if answer == 0 else "other than a scheduler's next job"
+            raise JobNotInState(job_id, needed=needed, during="remove")
         return True
+
+    async def cancel(self, job_id: str, *, reason: str = "cancelled") -> bool:
+        """Stop a job for good, from any process; False if it is not there or has finished.
+
+        One that has not begun is removed, with its children, and leaves no trace: BullMQ knows no way from there to
+        ``failed``. Of an active one the worker is told: its handler is cancelled, and the job ends as with
+        ``Cancel(reason)``, failed for good without a dead letter; unless its handler completes it all the same. A
+        worker that is away hears of it when it is back, and if the run ends first and the job is to run again, it does
+        not. Node's workers listen to nothing of the kind: there the current run goes on to its end.
+
+        Raises ``JobNotInState`` for the next job of a scheduler, and while a child is active.
+        """
+        return await ask(self.connection, self.keys, job_id, reason=reason)
 
     async def retry(self, job_id: str) -> None:
         """Run a finished job again, its attempts counted anew; raises ``JobMissing`` or ``JobNotInState``."""
@@ -147,6 +179,34 @@ class Queue:
         answer: int = await self.connection.run(administering.promote(self.keys, job_id))
         if answer < 0:
             raise_for(answer, job_id=job_id, during="promote", state=State.DELAYED)
+
+    async def change_delay(self, job_id: str, delay_ms: int) -> None:
+        """Let a delayed job wait ``delay_ms`` from now on; raises ``JobMissing`` or ``JobNotInState``."""
+        if delay_ms < 0:
+            raise ValueError(f"delay_ms is {delay_ms}: give milliseconds, 0 or more")
+        now = self.connection.now_ms()
+        answer: int = await self.connection.run(
+            administering.change_delay(self.keys, job_id, delay_ms=delay_ms, now_ms=now)
+        )
+        if answer < 0:
+            raise_for(answer, job_id=job_id, during="change_delay", state=State.DELAYED)
+
+    async def change_priority(self, job_id: str, priority: int, *, lifo: bool = False) -> None:
+        """Give a job another priority, 0 being none; with ``lifo`` it goes before its equals. Raises ``JobMissing``.
+
+        A job that waits is sorted anew at once; one in another state keeps it for when it waits.
+        """
+        if not 0 <= priority <= MAX_PRIORITY:
+            raise ValueError(f"priority is {priority}: give 0 (first) to {MAX_PRIORITY} (last)")
+        answer: int = await self.connection.run(
+            administering.change_priority(self.keys, job_id, priority=priority, lifo=lifo)
+        )
+        if answer < 0:
+            raise_for(answer, job_id=job_id, during="change_priority")
+
+    async def remove_deduplication_key(self, deduplication_id: str) -> bool:
+        """Let the next job of that ``Deduplication.id`` be added; False if there is nothing in its way."""
+        return bool(await self.connection.redis.delete(self.keys.state(f"de:{deduplication_id}")))
 
     async def retry_all(self, state: State = State.FAILED, *, batch: int = 1_000) -> None:
         """Run all failed (or completed) jobs again, or let all delayed ones wait no longer."""
@@ -212,6 +272,9 @@ class Queue:
             for client in clients
             if client["name"] == ours or client["name"].startswith(named)
         ]
+
+    def _trace(self) -> str | None:
+        return self.trace_context() if self.trace_context else None
 
     def _job(self, job_id: str, hash_: dict[bytes, bytes]) -> Job:
         return Job(job_id, hash_, connection=self.connection, keys=self.keys)

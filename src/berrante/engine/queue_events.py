@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from berrante.engine.connection import Connection
+from berrante.engine.ticker import is_cancelled
 from berrante.engine.wire.codec import Json, decode
 from berrante.engine.wire.keys import QueueKeys
 
@@ -36,6 +37,11 @@ class QueueEvents:
         self._connection = connection
         self._block_ms = block_ms
 
+    async def latest(self, count: int = 100) -> list[QueueEvent]:
+        """Return up to ``count`` of the events that are kept, the latest first."""
+        entries = cast("list[_Entry]", await self._connection.redis.xrevrange(self._keys.events, count=count))
+        return [_event(entry_id.decode(), raw) for entry_id, raw in entries]
+
     async def listen(self, since: str = "$") -> AsyncIterator[QueueEvent]:
         """Yield events after ``since``: ``$`` for those to come, ``0`` for all that are kept, or an event's id.
 
@@ -45,9 +51,9 @@ class QueueEvents:
         client = self._connection.client(timeout_s=self._block_ms / 1_000 + 5, single=True)
         try:
             if since == "$":
-                last = cast("list[_Entry]", await client.xrevrange(self._keys.events, count=1))
-                since = last[0][0].decode() if last else "0"
-            while True:
+                last = await self.latest(1)
+                since = last[0].id if last else "0"
+            while not is_cancelled():
                 reply = await client.xread({self._keys.events: since}, count=100, block=self._block_ms)
                 for _, entries in cast("list[tuple[bytes, list[_Entry]]] | None", reply) or []:
                     for entry_id, raw in entries:

@@ -55,6 +55,8 @@ class Schedulers:
             raise ValueError(f"scheduler {scheduler_id!r}: give either every_ms or cron")
         if every_ms is not None and every_ms < 1:
             raise ValueError(f"scheduler {scheduler_id!r}: every_ms is {every_ms}, give milliseconds, 1 or more")
+        if options and options.deduplication:
+            raise ValueError(f"scheduler {scheduler_id!r}: a schedule is one job at a time; leave deduplication out")
         now = self.connection.now_ms()
         next_ms = now if cron is None else next_run_ms(cron, tz=tz, after_ms=now)
         repeat = _said(every=every_ms, pattern=cron, tz=tz)

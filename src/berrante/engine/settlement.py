@@ -118,7 +118,7 @@ class Settler:
 
     def deferred(self, job: Job, reason: str) -> Settlement:
         """Fail a job that BullMQ marked to be failed by whoever takes it: it stalled too often, or a child failed."""
-        return self._fail(job, reason, GiveUp("deferred failure"), trace=None, ran_ms=0)
+        return self._fail(job, reason, GiveUp("deferred failure"), trace=reason, ran_ms=0)
 
     def handed_back(self, job: Job, *, because: str) -> Settlement:
         """Return a job to the head of its queue, uncharged."""

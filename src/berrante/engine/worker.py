@@ -6,8 +6,10 @@ import random
 import socket
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, cast
 
+from berrante.engine.batches import Batches, BatchHandler, BatchRunner
+from berrante.engine.cancellation import Cancellations
 from berrante.engine.connection import Connection, is_unavailable
 from berrante.engine.doorbell import LATER, NOW, Doorbell
 from berrante.engine.exchange import Exchange
@@ -28,6 +30,8 @@ from berrante.engine.schedulers import Schedulers
 from berrante.engine.settlement import Settler
 from berrante.engine.stalled_sweeper import StalledSweeper
 from berrante.engine.ticker import every
+from berrante.engine.time_limit import limited
+from berrante.engine.tracing import Around, traced
 from berrante.engine.wire.keys import QueueKeys
 
 #: Jobs of a turn at most: Redis does nothing else meanwhile, and Lua unpacks no more than some thousands.
@@ -41,6 +45,10 @@ class Worker:
     The handler returns a value or an ``Outcome``, or raises; see ``outcomes`` and ``Unrecoverable``. Outcomes are sent
     to Redis apart from the handler: if that fails, they are sent again, and the handler is never run again for it.
 
+    A run is cancelled (``CancelledError`` in the handler, which may clean up) by ``options.job_timeout_ms``, by
+    ``Queue.cancel`` from any process, and by a stop's deadline. With ``options.batch`` the handler takes a sequence of
+    jobs and answers as ``batches.BatchHandler`` says. ``around`` is entered about each run; see ``tracing``.
+
     Example::
 
         worker = Worker("message", handle, connection, WorkerOptions(concurrency=5))
@@ -50,12 +58,13 @@ class Worker:
     def __init__(
         self,
         queue: str,
-        handler: Handler,
+        handler: Handler | BatchHandler,
         connection: Connection,
         options: WorkerOptions | None = None,
         *,
         prefix: str = "bull",
         listener: Listener | None = None,
+        around: Around | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.id = uuid.uuid4().hex
@@ -67,16 +76,14 @@ class Worker:
         self._listener = listener
         self._wake = asyncio.Event()
         self._stopped = asyncio.Event()
-        self._pace = Pace(self.options.concurrency, wake=self._wake, arm=self._listen)
+        batch = self.options.batch
+        self._places = self.options.concurrency * (batch.size if batch else 1)
+        self._pace = Pace(self._places, wake=self._wake, arm=self._listen)
         self._handed_back = 0
-        self._runner = Runner(
-            handler,
-            Settler(self.options, now_ms=connection.now_ms, chance=chance),
-            Schedulers(connection, self.keys),
-            now_ms=connection.now_ms,
-            wake=self._wake,
-            listener=listener,
+        self._runner = self._make_runner(
+            handler, around, Settler(self.options, now_ms=connection.now_ms, chance=chance)
         )
+        self._cancellations = Cancellations(connection, self.keys, self._runner)
 
     @property
     def queue(self) -> str:
@@ -94,7 +101,7 @@ class Worker:
         blocking = self._connection.client(
             name=self.keys.client_name(self.name), timeout_s=block_ms / 1_000 + 5, single=True
         )
-        links = [self._connection.link() for _ in range(1 if self.options.concurrency < 4 else 2)]
+        links = [self._connection.link() for _ in range(1 if self._places < 4 else 2)]
         self._doorbell = Doorbell(blocking, self.keys.marker, block_ms=block_ms, answer=self._rung)
         self._tell(WorkerStarted(queue=self.queue, worker=self.name, concurrency=self.options.concurrency))
         side = self._side_tasks()
@@ -125,6 +132,25 @@ class Worker:
                 WorkerStopped(queue=self.queue, worker=self.name, handed_back=self._handed_back, unsettled=unsettled)
             )
 
+    async def work_off(self) -> None:
+        """Run what waits and what is due, alone and without ``run``, and return once there is nothing more to do now.
+
+        Made for tests and for jobs by the hour: locks are not renewed, nothing is listened to, and a Redis that goes
+        away raises. A queue that is paused or limited has nothing to do.
+        """
+        link = self._connection.link()
+        try:
+            lane = self._lane(link, 0)
+            while True:
+                self._wake.clear()
+                if await lane.turn():
+                    continue
+                if self._runner.is_idle:
+                    return
+                await self._wake.wait()
+        finally:
+            await link.close()
+
     async def stop(self, deadline_ms: int | None = None) -> None:
         """Take no more jobs and wait for those that run; after ``deadline_ms`` hand back the rest, uncharged.
 
@@ -132,6 +158,7 @@ class Worker:
         their lock expires.
         """
         self._pace.stop()
+        self._runner.hurry()
         if not self.is_running:
             self._stopped.set()
             return
@@ -147,8 +174,22 @@ class Worker:
                     lane.cancel()
                 await self._stopped.wait()
 
+    def _make_runner(self, handler: Handler | BatchHandler, around: Around | None, settler: Settler) -> Runner:
+        options, listener, now_ms = self.options, self._listener, self._connection.now_ms
+        schedulers = Schedulers(self._connection, self.keys)
+        if options.batch is None:
+            one = cast("Handler", handler)
+            one = limited(one, options.job_timeout_ms) if options.job_timeout_ms else one
+            one = traced(one, around) if around else one
+            return Runner(one, settler, schedulers, now_ms=now_ms, wake=self._wake, listener=listener)
+        many = cast("BatchHandler", handler)
+        many = limited(many, options.job_timeout_ms) if options.job_timeout_ms else many
+        batches = Batches(many, options.batch, concurrency=options.concurrency)
+        one = traced(batches, around) if around else batches
+        return BatchRunner(batches, one, settler, schedulers, now_ms=now_ms, wake=self._wake, listener=listener)
+
     def _lane(self, link: Link, number: int) -> Lane:
-        letters = self.options.dead_letters
+        letters, batch = self.options.dead_letters, self.options.batch
         exchange = Exchange(
             link,
             self._connection,
@@ -157,7 +198,7 @@ class Worker:
             letters=QueueKeys(letters, prefix=self.keys.prefix) if letters else None,
             worker=self.name,
             token=f"{self.id}:{number}",  # a lane may only take back what it took itself
-            most=min(_MOST, max(1, self.options.concurrency // 3)),
+            most=batch.size if batch else min(_MOST, max(1, self.options.concurrency // 3)),
         )
         return Lane(
             exchange,
@@ -187,14 +228,17 @@ class Worker:
         return [
             asyncio.create_task(self._doorbell.run()),
             asyncio.create_task(every(max(1, options.lock_ms // 2), renewer.renew)),
+            asyncio.create_task(self._cancellations.run()),
+            asyncio.create_task(every(max(1, options.lock_ms // 2), self._cancellations.look)),
             asyncio.create_task(every(options.stalled_interval_ms, sweeper.sweep)),
         ]
 
     def _listen(self) -> None:
-        self._doorbell.arm()
+        if self.is_running:  # else the queue is being worked off, and nobody waits for more
+            self._doorbell.arm()
 
     def _rung(self, member: bytes | None, score: int) -> bool:
-        if self._pace.is_stopping or self._runner.running >= self.options.concurrency:
+        if self._pace.is_stopping or self._runner.running >= self._places:
             return False
         if member == LATER and score > self._connection.now_ms():
             self._pace.expect(score)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import Final
 
 from berrante.engine.options import JobOptions
@@ -13,17 +14,22 @@ STANDARD: Final = "addStandardJob-9"
 PRIORITIZED: Final = "addPrioritizedJob-9"
 DELAYED: Final = "addDelayedJob-6"
 
+NamedJob = tuple[str, Json, JobOptions]
+
 
 def add(keys: QueueKeys, *, name: str, data: Json, options: JobOptions, now_ms: int) -> Call:
-    """Add one job; the reply is its id, also when a job of that id is already there.
+    """Add one job; the reply is its id, or the id of the job that is already there in its place.
 
     A job with a delay goes to ``delayed``, one with a priority to ``prioritized``, any other to ``wait``.
     """
-    args: list[Argument] = [
-        pack((keys.base, options.job_id or "", name, now_ms, None, None, None, None, None)),
-        encode(data),
-        pack(write_options(options)),
-    ]
+    unique = options.deduplication
+    unique_key = keys.state(f"de:{unique.id}") if unique else None
+    head = (keys.base, options.job_id or "", name, now_ms, None, None, None, None, unique_key)
+    return by_state(keys, options, [pack(head), encode(data), pack(write_options(options))])
+
+
+def by_state(keys: QueueKeys, options: JobOptions, args: list[Argument]) -> Call:
+    """Say a job that waits for no children to the script for the state that it begins in."""
     if options.delay_ms:
         marker = [keys.marker, keys.meta, keys.id, keys.delayed, keys.completed, keys.events]
         return Call(official(DELAYED), marker, args)
@@ -32,28 +38,37 @@ def add(keys: QueueKeys, *, name: str, data: Json, options: JobOptions, now_ms: 
     return Call(official(STANDARD), standard_keys(keys), args)
 
 
-def add_many(keys: QueueKeys, jobs: Sequence[tuple[str, Json, JobOptions]], *, now_ms: int) -> Call:
-    """Add jobs (name, data, options) in order, in one step; the reply lists their ids.
+def add_in_order(keys: QueueKeys, jobs: Sequence[NamedJob], *, now_ms: int) -> list[Call]:
+    """Add jobs in order: in one call, or, if some have deduplication, in several that are to be made together.
 
-    The options of ``JobOptions`` are all covered here; what needs BullMQ's own scripts has calls of its own.
+    Chooses between ``add_many`` and BullMQ's own scripts. The reply of a call is an id, or a list of them.
     """
+    if not any([options.deduplication for _, _, options in jobs]):  # noqa: C419  a generator takes thrice as long
+        return [add_many(keys, jobs, now_ms=now_ms)]
+    calls: list[Call] = []
+    for covered, run in groupby(jobs, key=lambda job: job[2].deduplication is None):
+        if covered:
+            calls.append(add_many(keys, list(run), now_ms=now_ms))
+        else:
+            calls += [add(keys, name=name, data=data, options=options, now_ms=now_ms) for name, data, options in run]
+    return calls
+
+
+def add_many(keys: QueueKeys, jobs: Sequence[NamedJob], *, now_ms: int) -> Call:
+    """Add jobs without deduplication, in order, in one step; the reply lists their ids."""
     args: list[Argument] = [keys.base, now_ms]
+    said: tuple[Argument, ...] = ()
+    before: JobOptions | None = None
     for name, data, options in jobs:
-        args += (
-            options.job_id or "",
-            name,
-            encode(data),
-            _wire_options(options),
-            options.delay_ms,
-            options.priority,
-            "1" if options.lifo else "",
-        )
+        if options is not before:  # mostly all are the same, and to say them anew costs twice the rest
+            before = options
+            said = _say(options)
+        args += (options.job_id or "", name, encode(data), *said)
     return Call(extended("add"), _many_keys(keys), args)
 
 
-@lru_cache(maxsize=512)
-def _wire_options(options: JobOptions) -> bytes:
-    return encode(write_options(options))
+def _say(options: JobOptions) -> tuple[Argument, ...]:
+    return encode(write_options(options)), options.delay_ms, options.priority, "1" if options.lifo else ""
 
 
 @lru_cache(maxsize=64)

@@ -148,3 +148,32 @@ def move_to_wait(keys: QueueKeys, state_: State, *, count: int) -> Call:
         [keys.base, keys.events, keys.state(state_.key), keys.wait, keys.paused, keys.meta, keys.active, keys.marker],
         [count, _ANY_TIME, state_.value],
     )
+
+
+def finished(keys: QueueKeys, job_id: str) -> Call:
+    """Tell how a job ended: [1, return value], [2, reason], [0] if it did not yet, [-1, ...] if it is not there."""
+    return Call(official("isFinished-3"), [keys.completed, keys.failed, keys.job(job_id)], [job_id, "1"])
+
+
+def metrics(keys: QueueKeys, target: str, *, start: int, end: int) -> Call:
+    """Read the counts of ``completed`` or ``failed``: [[total, time, total then], points, how many points]."""
+    key = keys.metrics(target)
+    return Call(official("getMetrics-2"), [key, f"{key}:data"], [start, end])
+
+
+def change_delay(keys: QueueKeys, job_id: str, *, delay_ms: int, now_ms: int) -> Call:
+    """Let a delayed job wait ``delay_ms`` from now."""
+    return Call(
+        official("changeDelay-4"),
+        [keys.delayed, keys.meta, keys.marker, keys.events],
+        [delay_ms, now_ms, job_id, keys.job(job_id)],
+    )
+
+
+def change_priority(keys: QueueKeys, job_id: str, *, priority: int, lifo: bool) -> Call:
+    """Give a job another priority, which a job that waits is sorted by at once."""
+    return Call(
+        official("changePriority-7"),
+        [keys.wait, keys.paused, keys.meta, keys.prioritized, keys.active, keys.pc, keys.marker],
+        [priority, keys.base, job_id, "1" if lifo else "0"],
+    )

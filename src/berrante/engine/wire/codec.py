@@ -155,7 +155,12 @@ def write_options(options: JobOptions) -> dict[str, Json]:
         wire["stackTraceLimit"] = options.stack_trace_limit
     if options.deduplication:
         wire["de"] = _write_deduplication(options.deduplication)
-    return wire
+    return wire | _write_trace(options)
+
+
+def _write_trace(options: JobOptions) -> dict[str, Json]:
+    wire: dict[str, Json] = {} if options.trace_context is None else {"tm": options.trace_context}
+    return wire | {"omc": True} if options.omit_trace_context else wire
 
 
 def _write_deduplication(deduplication: Deduplication) -> dict[str, Json]:

@@ -16,6 +16,7 @@ class Code(IntEnum):
     PARENT_MISSING = -5
     LOCK_MISMATCH = -6
     PARENT_REPLACED = -7
+    SCHEDULERS_JOB = -8
     FAILED_CHILDREN = -9
     SCHEDULER_ID_TAKEN = -10
     SCHEDULER_SLOTS_BUSY = -11
@@ -25,6 +26,12 @@ _NAMES = {code.value: code.name.lower().replace("_", " ") for code in Code}
 
 #: The job is no longer ours: nothing that we do to it may count.
 LOST = frozenset({Code.MISSING, Code.LOCK_MISSING, Code.NOT_IN_STATE, Code.LOCK_MISMATCH})
+
+#: A parent cannot complete for these reasons, which its handler can mend (``Job.remove_unprocessed_children``).
+UNFINISHED_CHILDREN = {
+    Code.PENDING_CHILDREN: "cannot complete: it has children that are not done",
+    Code.FAILED_CHILDREN: "cannot complete: a child of it failed",
+}
 
 
 def raise_for(code: int, *, job_id: str, during: str, state: str = "active") -> NoReturn:

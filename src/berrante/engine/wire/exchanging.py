@@ -13,7 +13,7 @@ from berrante.engine.wire.endings import Complete, Delay, Ending, Fail, HandBack
 from berrante.engine.wire.keys import QueueKeys
 from berrante.engine.wire.scripts import Argument, Call, extended
 
-#: The answer to a settlement that must go through BullMQ's own script after all, since the job has children.
+#: The answer to a settlement that must go through BullMQ's own script after all: the job has children, or a parent.
 USE_OFFICIAL = -100
 
 #: A job with one of these in its hash belongs to a flow, a deduplication or a scheduler.

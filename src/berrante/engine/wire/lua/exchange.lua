@@ -16,7 +16,7 @@
            "D" delayed     delay in ms, "1" if it uses an attempt, reason, stack trace ("" and "" if it did not fail)
            "R" tried again now   push command, reason, stack trace
            "H" handed back to the head, uncharged   ms for which the whole queue is to rest, or 0
-  Reply  { answers: 0, an error code of BullMQ, or -100: use BullMQ's own script (the job has children),
+  Reply  { answers: 0, an error code of BullMQ, or -100: use BullMQ's own script (it has children or a parent),
            jobs taken: id, hash, id, hash, ...,  ms until the rate limit ends or 0,  next due time in ms or 0,
            ids whose hash could not be read }
 ]]
@@ -151,6 +151,8 @@ local function judge(starts, keys, owners)
       answers[i] = -1
     elseif not all_plain and ARGV[at] == "C" and rcall("EXISTS", children[2 * i - 1], children[2 * i]) > 0 then
       answers[i] = -100
+    elseif not string.find(ARGV[at + 1], "^%d+$") and rcall("HEXISTS", keys[i], "parentKey") == 1 then
+      answers[i] = -100 -- a flow made it a child while it ran; only a job of a given id can be found by one
     elseif not owners[i] then
       answers[i] = -2
     elseif owners[i] ~= ARGV[at + 2] then
