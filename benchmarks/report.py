@@ -82,7 +82,7 @@ def _server(results: Results, peers: Sequence[Peer], plan: Plan) -> list[str]:
         lines += [f"### {title}", _table(peers, columns)]
     if results.without_bulk:
         lines.append(
-            "\\* It has no call for many jobs: they were added one call each, at once where it is asynchronous."
+            "\\* It has no call for many jobs: they were added by one call each, at once where that was faster."
         )
     return lines
 

@@ -32,8 +32,9 @@ class Taskiq:
         await self._send.kiq(payload)
 
     async def add_many(self, payloads: list[Payload]) -> None:
-        for start in range(0, len(payloads), 100):
-            await asyncio.gather(*[self.add(payload) for payload in payloads[start : start + 100]])
+        # One after the other: at once is slower, each call wants a connection of its own.
+        for payload in payloads:
+            await self.add(payload)
 
     @asynccontextmanager
     async def working(self, concurrency: int, handle: AsyncHandler) -> AsyncIterator[asyncio.Future[None]]:

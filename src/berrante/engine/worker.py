@@ -198,7 +198,7 @@ class Worker:
             letters=QueueKeys(letters, prefix=self.keys.prefix) if letters else None,
             worker=self.name,
             token=f"{self.id}:{number}",  # a lane may only take back what it took itself
-            most=batch.size if batch else min(_MOST, max(1, self.options.concurrency // 3)),
+            most=batch.size if batch else min(_MOST, self._places // 3 or self._places),
         )
         return Lane(
             exchange,
