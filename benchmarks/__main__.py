@@ -50,7 +50,7 @@ def _arguments() -> argparse.Namespace:
     compare = parser.add_subparsers(required=True, metavar="compare").add_parser("compare", help=__doc__)
     plan = Plan()
     compare.add_argument("--rounds", type=int, default=plan.rounds)
-    compare.add_argument("--jobs", type=int, default=plan.jobs, help="per question; slow peers get a quarter")
+    compare.add_argument("--jobs", type=int, default=plan.jobs, help="per question; slow peers get less than a fifth")
     compare.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS), metavar="PEER")
     compare.add_argument("--server", choices=[*NAMES, "both"], default="both")
     compare.add_argument("--concurrency", type=int, nargs="+", default=list(plan.concurrencies))

@@ -20,7 +20,7 @@ class Peer:
     name: str
     title: str
     package: str
-    share: float = 0.25
+    share: float = 0.15
 
     @property
     def script(self) -> Path:

@@ -17,9 +17,10 @@ Cell = Callable[[Peer], str]
 def markdown(measured: Sequence[Results], peers: Sequence[Peer], plan: Plan, *, date: str) -> str:
     """Write one section per server; every cell is ``median (lowest to highest)`` over the rounds."""
     fewer = ", ".join(peer.title for peer in peers if peer.share < 1)
+    least = int(plan.jobs * min(peer.share for peer in peers))
     about = (
         f"{_machine()}. {plan.rounds} interleaved rounds, {plan.jobs:,} jobs each"
-        f"{f' (a quarter of them for {fewer})' if fewer else ''}, a quarter of that at one at a time, and with a "
+        f"{f' ({least:,} for {fewer})' if fewer else ''}, a quarter of that at one at a time, and with a "
         "waiting handler no more than take two seconds. The payload is some 90 bytes of JSON. Cells are medians, "
         "with the lowest and the highest round in brackets. Every round counted each job's deliveries."
     )
