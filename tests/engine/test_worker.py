@@ -59,6 +59,17 @@ async def test_a_returned_value_completes_the_job(queue: Queue, connection: Conn
     assert await queue.state("1") is State.COMPLETED
 
 
+async def test_a_worker_without_a_name_leaves_none_on_its_jobs(
+    queue: Queue, connection: Connection, probe: Probe
+) -> None:
+    async def handle(_: Job) -> None: ...
+
+    await queue.add("a", {})
+    async with working("q", handle, connection, prefix=queue.prefix, probe=probe):
+        await probe.seen(JobCompleted)
+    assert (await _job(queue)).processed_by is None
+
+
 async def test_the_handler_sees_the_job(queue: Queue, connection: Connection, probe: Probe) -> None:
     seen: list[Any] = []
 

@@ -1,5 +1,7 @@
 """From settings to the engine's options."""
 
+import os
+import socket
 from collections.abc import Mapping
 from typing import Final
 
@@ -38,4 +40,5 @@ def worker_options(settings: Settings, name: QueueName) -> WorkerOptions:
         keep_completed=Retention(age_s=queue.keep_completed_age_s, count=queue.keep_completed_count),
         keep_failed=Retention(age_s=queue.keep_failed_age_s, count=queue.keep_failed_count),
         dead_letters=QueueName.DEAD_LETTER.value,
+        name=f"{socket.gethostname()}-{os.getpid()}",
     )

@@ -42,7 +42,7 @@ class Exchange:
         options: WorkerOptions,
         *,
         letters: QueueKeys | None,
-        worker: str,
+        worker: str | None,
         token: str,
         most: int,
     ) -> None:

@@ -134,6 +134,9 @@ class WorkerOptions:
 
     A run that takes longer than ``job_timeout_ms`` is cancelled and is a failed attempt, "timed out after N ms"; None
     sets no bound. With ``batch`` the handler gets many jobs at once, and ``concurrency`` counts batches.
+
+    ``name`` is written on each job that the worker runs (BullMQ's ``pb``, some 50 bytes); without one, nothing is, and
+    the worker is listed and logged by its host and process.
     """
 
     concurrency: int = 1

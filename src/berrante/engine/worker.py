@@ -196,7 +196,7 @@ class Worker:
             self.keys,
             self.options,
             letters=QueueKeys(letters, prefix=self.keys.prefix) if letters else None,
-            worker=self.name,
+            worker=self.options.name,  # as in BullMQ, a worker without a name leaves none on its jobs
             token=f"{self.id}:{number}",  # a lane may only take back what it took itself
             most=batch.size if batch else min(_MOST, self._places // 3 or self._places),
         )

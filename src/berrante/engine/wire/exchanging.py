@@ -42,7 +42,7 @@ def exchange(
     want: int,
     token: str,
     lock_ms: int,
-    worker: str,
+    worker: str | None,
     rate: RateLimit | None,
     metrics_minutes: int | None,
     letters: QueueKeys | None,
@@ -52,11 +52,12 @@ def exchange(
     header: dict[str, object] = {
         "token": token,
         "lockDuration": lock_ms,
-        "name": worker,
         "want": want,
         "metrics": metrics_minutes or "",
         "settlements": len(records),
     }
+    if worker:
+        header["name"] = worker
     if rate:
         header["limiter"] = {"max": rate.max, "duration": rate.duration_ms}
     if letters:

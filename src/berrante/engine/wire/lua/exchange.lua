@@ -8,7 +8,7 @@
   KEYS   1 wait  2 active  3 prioritized  4 events  5 stalled  6 limiter  7 delayed  8 paused  9 meta  10 pc
          11 completed  12 failed  13 marker  14 metrics:completed  15 metrics:failed
   ARGV   1 prefix  2 now in ms
-         3 msgpack: token, lockDuration, name, want, limiter {max, duration} or absent, metrics (points kept, or ""),
+         3 msgpack: token, lockDuration, name or absent, want, limiter {max, duration} or absent, metrics (points kept, or ""),
            letters (prefix of the dead-letter queue) or absent, settlements (how many)
          then per settlement: kind, job id, lock token, the job's atm with this run counted, and
            "C" completed   value, keep count or "", keep age in s or ""
@@ -260,7 +260,11 @@ local function start(id)
   local ats = started == 0 and "1" or tostring(started + 1)
   rcall("SET", key .. ":lock", opts.token, "PX", opts.lockDuration)
   rcall("XADD", events, "*", "event", "active", "jobId", id, "prev", "waiting")
-  rcall("HSET", key, "processedOn", now, "pb", opts.name, "ats", ats)
+  if opts.name then
+    rcall("HSET", key, "processedOn", now, "pb", opts.name, "ats", ats)
+  else
+    rcall("HSET", key, "processedOn", now, "ats", ats)
+  end
   local size = #hash
   hash[size + 1], hash[size + 2], hash[size + 3], hash[size + 4] = "processedOn", now, "ats", ats
   jobs[#jobs + 1] = id
