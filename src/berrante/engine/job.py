@@ -191,6 +191,23 @@ class Job:
         return raw.decode() if raw else None
 
     @property
+    def group(self) -> str | None:
+        """The group whose turn it waits for; see ``groups``."""
+        raw = self._hash.get(b"gid")
+        return raw.decode() if raw else None
+
+    @property
+    def batch_mates(self) -> int:
+        """How many jobs of its group were taken with it, itself included: they are one run of the group."""
+        return integer(self._hash, b"mates", 1)
+
+    @property
+    def slot(self) -> str:
+        """What jobs have in common that are one run of their group; the job's own id if it is alone."""
+        raw = self._hash.get(b"slot")
+        return raw.decode() if raw else self.id
+
+    @property
     def parent_key(self) -> str | None:
         """The key of the job that waits for this one."""
         raw = self._hash.get(b"parentKey")
