@@ -129,7 +129,6 @@ WRITES = (
             },
         },
     ),
-    ("POST", "/queues/orders/add", {"name": "again", "data": {}, "options": {"attempts": 1, "jobId": "later-1"}}),
     ("PUT", "/queues/orders/retry/failed", None),
     ("PUT", "/queues/orders/retry/completed", None),
     ("PUT", "/queues/orders/promote", None),
@@ -220,6 +219,16 @@ async def test_both_leave_the_same_behind(pair: Boards, method: str, path: str, 
     assert node.status < 300
     assert difference(pair.node.state(), pair.ours.state()) == ""
     assert len(pair.written) == 1
+
+
+async def test_an_id_that_is_there_adds_nothing_on_either_and_ours_says_so(pair: Boards) -> None:
+    before = pair.ours.state()
+    body = {"name": "again", "data": {}, "options": {"attempts": 1, "jobId": "later-1"}}
+    node, ours = await pair.both("POST", "/queues/orders/add", body)
+    assert (node.status, ours.status) == (200, 409)
+    assert "later-1" in ours.body["message"]
+    assert difference(before, pair.ours.state()) == ""
+    assert {key for key, value in pair.node.state().items() if before.get(key) != value} <= {":orders:events"}
 
 
 async def test_a_job_at_work_is_removed_by_neither(pair: Boards) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
@@ -20,7 +20,7 @@ from berrante.web.board.asked import Answer, Asked, Json
 from berrante.web.board.errors import BoardError, invalid
 from berrante.web.board.guarding import Guard, Identity, OnWrite, check_same_origin, give_token
 from berrante.web.board.options import BoardOptions
-from berrante.web.board.page import Assets, Page, have_assets, make_page, missing_page
+from berrante.web.board.page import Assets, Page, have_assets, make_page, missing_page, styles_script
 from berrante.web.board.routes import ENDPOINTS, PAGES, Endpoint
 
 #: Tells the queues on the board, by name and in order.
@@ -54,6 +54,7 @@ class Board:
         self._router = Router(
             [
                 Mount("/static", Assets()),
+                Route("/styles.js", _styles),
                 Route("/health", self._health),
                 *(Route(path, self._guarded(self._entry)) for path in PAGES),
                 *(Route(each.path, self._endpoint(each), methods=[each.method]) for each in ENDPOINTS),
@@ -77,8 +78,7 @@ class Board:
             return missing_page()
         if self._page is None:
             self._page = make_page(self._options.ui_config(), base=f"{request.scope['root_path']}/")
-        response = HTMLResponse(self._page.html, headers=_NO_STORE)
-        response.headers["Content-Security-Policy"] = self._page.policy
+        response = self._page.response()
         give_token(request, response)
         return response
 
@@ -144,6 +144,10 @@ class Board:
                 return errors.unforeseen().response()
 
         return guarded
+
+
+async def _styles(_: Request) -> Response:
+    return styles_script()
 
 
 async def _body(request: Request) -> Json:

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import re
+import secrets
 from base64 import b64encode
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -20,6 +21,12 @@ _INDEX: Final = ASSETS / "index.ejs"
 _FOREIGN: Final = re.compile(r"<link\b[^>]*\bhref=\"https?://[^>]*>")
 _STYLE_TAG: Final = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 _STYLE_ATTRIBUTE: Final = re.compile(r"\sstyle=\"([^\"]*)\"")
+#: Where a page's nonce is to stand, in itself and in its policy.
+_NONCE: Final = "@@nonce@@"
+#: Before the UI's own scripts: hands the nonce to the styles that they add.
+_STYLES: Final = f'<script src="styles.js" nonce="{_NONCE}"></script>\n</head>'
+#: A worker's script has a policy of its own: it may load its parts.
+_OF_SCRIPTS: Final = "default-src 'none'; script-src 'self'; connect-src 'self'"
 _NO_STORE: Final = "no-store"
 _FOREVER: Final = "public, max-age=31536000, immutable"
 _HASHED: Final = re.compile(r"\.[0-9a-f]{8,}\.(?:js|css)(?:\.LICENSE\.txt)?$")
@@ -35,10 +42,16 @@ MISSING: Final = """\
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """The page, ready to send, and the policy under which its own inline styles are known by their digests."""
+    """The page, and the policy under which it may run: no script but the UI's own, no style but theirs."""
 
     html: str
     policy: str
+
+    def response(self) -> HTMLResponse:
+        """Return the page with a nonce of its own."""
+        nonce = secrets.token_urlsafe(18)
+        headers = {"Cache-Control": _NO_STORE, "Content-Security-Policy": self.policy.replace(_NONCE, nonce)}
+        return HTMLResponse(self.html.replace(_NONCE, nonce), headers=headers)
 
 
 def have_assets() -> bool:
@@ -65,6 +78,7 @@ def make_page(config: dict[str, Any], *, base: str) -> Page:
     html = _FOREIGN.sub("", _INDEX.read_text())
     for mark, value in marks.items():
         html = html.replace(mark, value)
+    html = html.replace("</head>", _STYLES, 1)
     return Page(html=html, policy=policy_of(html))
 
 
@@ -76,7 +90,7 @@ def policy_of(html: str) -> str:
         (
             "default-src 'none'",
             "script-src 'self'",
-            f"style-src-elem 'self' {tags}".rstrip(),
+            f"style-src-elem 'self' 'nonce-{_NONCE}' {tags}".rstrip(),
             f"style-src-attr 'unsafe-hashes' {attributes}" if attributes else "style-src-attr 'none'",
             "img-src 'self' data:",
             "font-src 'self'",
@@ -88,6 +102,11 @@ def policy_of(html: str) -> str:
             "frame-ancestors 'none'",
         )
     )
+
+
+def styles_script() -> Response:
+    """Return the script that hands the nonce on."""
+    return FileResponse(Path(__file__).parent / "styles.js", headers={"Cache-Control": "no-cache"})
 
 
 def missing_page() -> Response:
@@ -105,6 +124,8 @@ class Assets(StaticFiles):
         """Answer with a file, and how long it may be kept."""
         response = await super().get_response(path, scope)
         response.headers["Cache-Control"] = _FOREVER if _HASHED.search(path) else "no-cache"
+        if path.endswith(".js"):
+            response.headers["Content-Security-Policy"] = _OF_SCRIPTS
         return response
 
 

@@ -28,8 +28,15 @@ async def resume_all(asked: Asked) -> Answer:
 
 
 async def add(asked: Asked, queue: Queue) -> Answer:
-    """Add a job; an id that is there already adds nothing, and the answer is the job of that id."""
+    """Add a job.
+
+    Node's board answers an id that is there already as if it had added something, which befalls everyone who
+    duplicates a job of ours, for all have ids. Here it is told.
+    """
     name, data, options = bodies.new_job(asked.body, queue)
+    if options.job_id and await queue.get(options.job_id):
+        taken = f"job {options.job_id!r} is there already: give another options.jobId, or none"
+        raise BoardError(409, "INVALID_REQUEST_BODY", options={"field": "options"}, message=taken)
     job = await queue.add(name, data, options)
     deduplicated = {"deduplicationId": options.deduplication.id} if options.deduplication else {}
     return {"job": format_job(job) | deduplicated, "status": await queue.state(job.id) or "unknown"}
