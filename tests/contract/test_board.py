@@ -228,7 +228,10 @@ async def test_an_id_that_is_there_adds_nothing_on_either_and_ours_says_so(pair:
     assert (node.status, ours.status) == (200, 409)
     assert "later-1" in ours.body["message"]
     assert difference(before, pair.ours.state()) == ""
-    assert {key for key, value in pair.node.state().items() if before.get(key) != value} <= {":orders:events"}
+    assert {key for key, value in pair.node.state().items() if before.get(key) != value} <= {
+        ":orders:events",
+        ":orders:id",
+    }
 
 
 async def test_a_job_at_work_is_removed_by_neither(pair: Boards) -> None:

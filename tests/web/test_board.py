@@ -1,6 +1,7 @@
 """Who may see Bull Board, from where it may be written to, and what it says when something is missing."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -231,6 +232,9 @@ async def test_the_page_is_strict_and_asks_nobody_else(scene: Scene) -> None:
     assert "unsafe-inline" not in policy
     assert "unsafe-eval" not in policy
     assert "default-src 'none'" in policy
+    nonces = [re.search(r"'nonce-([\w-]{24})'", answer.headers["Content-Security-Policy"])[1] for answer in answers]
+    assert len(set(nonces)) == 3
+    assert f'<script src="styles.js" nonce="{nonces[0]}">' in html
     assert answers[0].headers["Cache-Control"] == "no-store"
     assert "XSRF-TOKEN=" in answers[0].headers["Set-Cookie"]
     assert "samesite=strict" in answers[0].headers["Set-Cookie"].lower()
