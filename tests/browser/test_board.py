@@ -155,7 +155,7 @@ async def test_a_queue_is_paused_and_resumed_by_its_menu(browser: Browser, addre
             await page.locator("button:has(svg.lucide-ellipsis-vertical)").first.click()
             await page.get_by_role("menuitem", name=item).click()
             await _confirm(visit)
-            await until(lambda paused=paused: _is_paused(message, paused))  # type: ignore[misc]
+            await until(lambda paused=paused: _is_paused(message, paused))
 
 
 async def _confirm(visit: Visit) -> None:
