@@ -5,7 +5,7 @@ from uuid import UUID
 
 from berrante.engine.connection import system_clock
 from berrante.gateways.protocol import Gateway
-from berrante.messaging.addresses import canonical
+from berrante.messaging.addresses import checked
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.contacts.store import remember
 from berrante.messaging.errors import Missing
@@ -39,7 +39,7 @@ class Outbound:
         If Redis is away after the commit this raises, but the message is stored: the reconciler enqueues it. Raises
         ``Invalid``, or ``Missing`` for an instance that is not the organization's.
         """
-        address = canonical(to, field="to")
+        address = checked(to, field="to")
         text = text_body(text, field="text")
         instance = await Instances(self._database).find(organization_id, instance_id)
         if instance is None:
