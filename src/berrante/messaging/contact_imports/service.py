@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import BinaryIO, Final
+from typing import IO, Final
 from uuid import UUID
 
 from sqlalchemy import RowMapping, insert, select
@@ -66,7 +66,7 @@ class ContactImports:
 
     async def begin(
         self,
-        source: BinaryIO,
+        source: IO[bytes],
         *,
         organization_id: UUID,
         instance_id: str,
@@ -154,7 +154,7 @@ def import_of(row: RowMapping) -> ContactImport:
     return ContactImport(**{name: row[name] for name in ContactImport.__dataclass_fields__})
 
 
-def _digest(source: BinaryIO, country: str | None) -> tuple[bytes, int]:
+def _digest(source: IO[bytes], country: str | None) -> tuple[bytes, int]:
     """Return the digest of the file's content and of what decides how it is read, and its size."""
     source.seek(0)
     digest, size = hashlib.sha256(f"{country or ''}\n".encode()), 0
@@ -168,7 +168,7 @@ def _digest(source: BinaryIO, country: str | None) -> tuple[bytes, int]:
     return digest.digest(), size
 
 
-async def _keep(connection: AsyncConnection, source: BinaryIO, import_id: UUID, organization_id: UUID) -> None:
+async def _keep(connection: AsyncConnection, source: IO[bytes], import_id: UUID, organization_id: UUID) -> None:
     source.seek(0)
     position = 0
     while chunk := await asyncio.to_thread(source.read, CHUNK):
