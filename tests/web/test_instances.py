@@ -134,6 +134,18 @@ async def test_a_message_that_cannot_be_sent_is_422_and_says_why(
     assert await application.messages.list(ours.id) == []
 
 
+async def test_a_gateway_that_this_process_lacks_is_503_and_named(application: Application) -> None:
+    ours = await tenant(application)
+    await application.instances.create(
+        organization_id=ours.id, id="c", gateway="cloud", phone_number_id="1", app_secret="x", verify_token="x"
+    )
+    application.gateways.pop("cloud", None)
+    body = {"to": "+5511987654321", "type": "text", "text": "Hello"}
+    async with client_of(application) as client:
+        answer = await client.post("/v1/instances/c/messages", json=body, headers=ours.headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "gateway_missing")
+
+
 async def test_a_message_is_accepted_while_redis_is_away(own_valkey: OwnServer, database_url: str, prefix: str) -> None:
     settings = settings_for(redis_url=own_valkey.url, database_url=database_url, prefix=prefix)
     async with Application.open(settings) as application, client_of(application) as client:

@@ -28,6 +28,7 @@ def _answer(meaning: str, code: str, message: str, **more: str) -> dict[str, Any
 
 #: The errors that any route of ``/v1`` may answer; give it to a router as ``responses``.
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    400: _answer("The request cannot be read.", "bad_request", "There was an error parsing the body"),
     401: _answer("No key, or none that opens anything.", "unauthorized", "this API key is not known, or was revoked"),
     404: _answer("Not there, or another organization's.", "missing", "no such contact: '7'"),
     409: _answer("Against what is there already.", "taken", "contact '+5511987654321' exists already: choose another"),

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from pathlib import PurePath
-from typing import IO, Annotated, Final, Literal
+from typing import IO, Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
@@ -29,7 +29,10 @@ from berrante.web.error_model import ERRORS
 from berrante.web.errors import WebError
 from berrante.web.services import services
 
-router = APIRouter(tags=["contacts"], responses=ERRORS)
+_LENGTH: Final[dict[int | str, dict[str, Any]]] = {
+    411: {**ERRORS[400], "description": "A form without Content-Length."}
+}
+router = APIRouter(tags=["contacts"], responses={**ERRORS, **_LENGTH})
 
 _FORM_OVERHEAD: Final = 64 * 1024
 _IN_MEMORY: Final = 1024 * 1024
