@@ -64,7 +64,7 @@ async def test_a_file_becomes_contacts_and_each_bad_row_a_reason(platform: Platf
         "+55 85 8765-4321;;;;opted_out;\r\n"
         "+5511987654321;Ana Souza;c;;;\r\n",
         country="BR",
-        filename="a.csv",
+        filename="a\x07" + "b" * 300 + ".csv",
         by="key 1",
     )
     assert _counts(done) == ("done", 2, 1, 1)
@@ -210,17 +210,26 @@ async def test_what_a_list_says_holds_at_every_number_and_what_was_said_later_st
     service, ours = Contacts(platform.database), platform.organization.id
     await Instances(platform.database).create(organization_id=ours, id="support")
     other = await service.create(organization_id=ours, instance_id="support", address="+5511987654321")
-    later = await service.create(organization_id=ours, instance_id="sales", address="+5511987654322")
-    await service.opt_in(ours, later.id, Evidence(source="site", at=_AT))
+    for number, instance_id in ((2, "sales"), (3, "support")):
+        later = await service.create(organization_id=ours, instance_id=instance_id, address=f"+551198765432{number}")
+        await service.opt_in(ours, later.id, Evidence(source="site", at=_AT))
     await _imported(
         platform,
-        "phone,consent,consent_at\n+5511987654321,opted_out,2026-01-01\n+5511987654322,opted_out,2025-01-01\n",
+        "phone,consent,consent_at\n+5511987654321,opted_out,2026-01-01\n"
+        "+5511987654322,opted_out,2025-01-01\n+5511987654323,opted_out,2025-01-01\n",
     )
     found = await service.get(ours, other.id)
     assert found is not None
     assert found.consent is Consent.OPTED_OUT
     assert [each.source for each in await service.consents(ours, other.id)] == ["import"]
-    assert (await _contacts(platform))["+5511987654322"].consent is Consent.OPTED_IN
+    everyone = await service.search(ours, Search(text="+551198765432"))
+    assert sorted((each.address[-1], each.instance_id, each.consent.value) for each in everyone) == [
+        ("1", "sales", "opted_out"),
+        ("1", "support", "opted_out"),
+        ("2", "sales", "opted_in"),
+        ("3", "sales", "opted_in"),
+        ("3", "support", "opted_in"),
+    ]
 
 
 async def test_a_contact_that_would_hold_too_much_is_refused_and_left(platform: Platform) -> None:

@@ -24,6 +24,7 @@ from berrante.store import Database, new_id
 MAX_BYTES: Final = 64 * 1024 * 1024
 CHUNK: Final = 256 * 1024
 _PAGE: Final = 2_000
+_LONGEST_NAME: Final = 150  # it stands in the source of consents
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +88,7 @@ class ContactImports:
             "organization_id": organization_id,
             "instance_id": instance_id,
             "digest": digest,
-            "filename": storable(filename)[:200] if filename else None,
+            "filename": _shown(filename) if filename else None,
             "country": country,
             "by": by,
             "status": "waiting",
@@ -152,6 +153,10 @@ class ContactImports:
 def import_of(row: RowMapping) -> ContactImport:
     """Return the import of a row."""
     return ContactImport(**{name: row[name] for name in ContactImport.__dataclass_fields__})
+
+
+def _shown(filename: str) -> str | None:
+    return "".join(filter(str.isprintable, storable(filename))).strip()[:_LONGEST_NAME] or None
 
 
 def _digest(source: IO[bytes], country: str | None) -> tuple[bytes, int]:

@@ -28,8 +28,8 @@ _BARRED: Final = text(f"""
                    AND opt_outs.address_hash = {_HASH.format("given.address")}
 """)  # noqa: S608  constants alone
 
-# In order of the addresses, so that two imports that meet wait for each other and never deadlock. What was said later
-# stays, and nobody who opted out is opted in by a list; a consent_at stands only where the file itself says something.
+# In order of the addresses, so that two imports that meet wait for each other and never deadlock. What was said later,
+# here or at another number, stays, and nobody who opted out is opted in by a list.
 _UPSERT: Final = text(f"""
     WITH given AS (
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS given (
@@ -45,12 +45,16 @@ _UPSERT: Final = text(f"""
                given.name_key, given.name IS NOT NULL, given.language, given.fields,
                ARRAY(SELECT jsonb_array_elements_text(given.tags)),
                CASE WHEN opt_outs.address_hash IS NOT NULL THEN 'opted_out'
-                    ELSE coalesce(given.state, (SELECT other.consent FROM contacts AS other
-                                                 WHERE other.organization_id = CAST(:organization AS uuid)
-                                                   AND other.address = given.address
-                                                   AND other.consent <> 'unknown' LIMIT 1), 'unknown') END,
-               given.at, CAST(:now AS timestamptz), CAST(:now AS timestamptz)
+                    WHEN said.consent_at > given.at THEN said.consent
+                    ELSE coalesce(given.state, said.consent, 'unknown') END,
+               CASE WHEN said.consent_at > given.at THEN said.consent_at
+                    ELSE coalesce(given.at, said.consent_at) END,
+               CAST(:now AS timestamptz), CAST(:now AS timestamptz)
           FROM given
+          LEFT JOIN LATERAL (SELECT other.consent, other.consent_at FROM contacts AS other
+                              WHERE other.organization_id = CAST(:organization AS uuid)
+                                AND other.address = given.address AND other.consent <> 'unknown'
+                              LIMIT 1) AS said ON true
           LEFT JOIN opt_outs ON opt_outs.organization_id = CAST(:organization AS uuid)
                             AND opt_outs.address_hash = {_HASH.format("given.address")}
          ORDER BY given.address

@@ -5,13 +5,16 @@ from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy import select
+
 from berrante.engine.connection import is_unavailable, system_clock
 from berrante.gateways.protocol import Gateway
-from berrante.messaging.addresses import checked
+from berrante.messaging.addresses import canonical, checked
 from berrante.messaging.clock import Clock, moment
+from berrante.messaging.contacts.models import contacts
 from berrante.messaging.contacts.store import remember
-from berrante.messaging.errors import Missing
-from berrante.messaging.fields import text_body
+from berrante.messaging.errors import Invalid, Missing
+from berrante.messaging.fields import storable, text_body
 from berrante.messaging.instances.service import Instances
 from berrante.messaging.messages.origin import Origin
 from berrante.messaging.outbound.jobs import send_job
@@ -62,7 +65,7 @@ class Outbound:
         return message_id
 
     async def _store(self, *, organization_id: UUID, instance_id: str, to: str, text: str) -> UUID:
-        address = checked(to, field="to")
+        address = await self._address(organization_id, instance_id, to)
         text = text_body(text, field="text")
         instance = await Instances(self._database).find(organization_id, instance_id)
         if instance is None:
@@ -83,6 +86,22 @@ class Outbound:
                 text=text,
                 at=now,
             )
+
+    async def _address(self, organization_id: UUID, instance_id: str, to: str) -> str:
+        try:
+            return checked(to, field="to")
+        except Invalid:
+            # A number that wrote to us exists, whatever the numbering plan that we know says of it.
+            address = canonical(to, field="to")
+            known = select(contacts.c.id).where(
+                contacts.c.organization_id == organization_id,
+                contacts.c.instance_id == storable(instance_id),
+                contacts.c.address == address,
+            )
+            async with self._database.begin() as connection:
+                if (await connection.execute(known)).one_or_none() is None:
+                    raise
+            return address
 
     async def _enqueue(self, *, organization_id: UUID, instance_id: str, message_id: UUID) -> None:
         job = send_job(

@@ -68,7 +68,7 @@ class InstanceIn(_Strict):
     """A number to be made; a cloud instance needs ``phone_number_id``, ``app_secret`` and ``verify_token``."""
 
     id: str | None = Field(None, pattern="^[a-z0-9-]{1,40}$", description="Drawn if it is not given.")
-    gateway: Literal["simulator", "cloud"]
+    gateway: str = Field(max_length=40, examples=["simulator", "cloud"])
     display_number: str | None = Field(None, max_length=40)
     phone_number_id: str | None = Field(None, max_length=60, description="Meta's id of the number.")
     app_secret: str | None = _SECRET
