@@ -55,7 +55,7 @@ class ApiKeys:
             "sha256": _hash(secret),
         }
         statement = insert(api_keys).values(row).on_conflict_do_nothing(index_elements=["sha256"])
-        async with self._database.begin() as connection:
+        async with self._database.platform(because="a secret must be no other organization's") as connection:
             await connection.execute(statement)
             found = await connection.execute(select(api_keys).where(api_keys.c.sha256 == row["sha256"]))
             key = _key(found.one()._mapping)
@@ -67,7 +67,7 @@ class ApiKeys:
         """Return the key of a secret, or None if there is none or it was revoked."""
         sha256 = _hash(secret)
         query = select(api_keys).where(api_keys.c.sha256 == sha256, api_keys.c.revoked_at.is_(None))
-        async with self._database.begin() as connection:
+        async with self._database.platform(because="whose key it is, is the question") as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None or not hmac.compare_digest(row.sha256, sha256):
             return None
@@ -76,7 +76,7 @@ class ApiKeys:
     async def list(self, organization_id: UUID) -> list[ApiKey]:
         """Return an organization's keys, revoked ones too, the oldest first."""
         query = select(api_keys).where(api_keys.c.organization_id == organization_id).order_by(api_keys.c.id)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             return [_key(row._mapping) for row in await connection.execute(query)]
 
     async def revoke(self, organization_id: UUID, key_id: UUID) -> bool:
@@ -90,7 +90,7 @@ class ApiKeys:
             )
             .values(revoked_at=func.now())
         )
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             return (await connection.execute(statement)).rowcount == 1
 
 

@@ -46,7 +46,7 @@ class Outbound:
             raise Missing("instance", instance_id)
         gateway = gateway_named(self._gateways, instance.gateway)
         now = moment(self._clock())
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             contact_id = await remember(
                 connection, organization_id=organization_id, instance_id=instance_id, address=address, at=now
             )

@@ -55,19 +55,19 @@ class People:
             "role": "owner",
         }
         statement = insert(people).values(row).on_conflict_do_nothing(index_elements=["email"]).returning(people.c.id)
-        async with self._database.begin() as connection:
+        async with self._database.platform(because="the owner belongs to no organization") as connection:
             return (await connection.execute(statement)).one_or_none() is not None
 
     async def get(self, person_id: UUID) -> Person | None:
         """Return a person, or None."""
-        async with self._database.begin() as connection:
+        async with self._database.platform(because="the owner belongs to no organization") as connection:
             row = (await connection.execute(select(people).where(people.c.id == person_id))).one_or_none()
         return _person(row._mapping) if row else None
 
     async def verify(self, email: str, password: str) -> Person | None:
         """Return the person if the password is theirs, else None; an unknown address takes as long."""
         query = select(people).where(people.c.email == storable(email).strip().lower())
-        async with self._database.begin() as connection:
+        async with self._database.platform(because="whose address it is, is the question") as connection:
             row = (await connection.execute(query)).one_or_none()
         hash_ = row.password_hash if row else await self._hash_of_nobody()
         if len(password) > _LONGEST or not await asyncio.to_thread(self._matches, hash_, storable(password)):
