@@ -8,9 +8,11 @@ from berrante.app.engines import Engines, open_engines
 from berrante.app.observing import observed
 from berrante.app.options import WORKED, job_options, worker_options
 from berrante.app.reaching import reach
+from berrante.app.secret import secret_key
 from berrante.engine import Connection, Worker
 from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
+from berrante.messaging.audit import AuditLog
 from berrante.messaging.automations import Automations
 from berrante.messaging.campaigns import Campaigns
 from berrante.messaging.handlers import handlers
@@ -19,7 +21,7 @@ from berrante.messaging.intake import Intake
 from berrante.messaging.messages import Messages
 from berrante.messaging.organizations import Organizations
 from berrante.messaging.outbound.service import Outbound
-from berrante.messaging.people import People
+from berrante.messaging.people import LoginAttempts, People, Sessions
 from berrante.messaging.queues import QueueName, open_queues
 from berrante.messaging.reconciler import schedule_reconciler
 from berrante.messaging.webhooks import WebhookUnknowns
@@ -56,6 +58,10 @@ class Application:
         self.gateways = {self.simulator.name: self.simulator}
         self.organizations = Organizations(database)
         self.people = People(database)
+        self.sessions = Sessions(database)
+        self.login_attempts = LoginAttempts(connection.redis, prefix=settings.queue_prefix)
+        self.audit_log = AuditLog(database)
+        self.secret_key = secret_key(settings)
         self.instances = Instances(database)
         self.api_keys = ApiKeys(database)
         self.messages = Messages(database)

@@ -9,8 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berrante import __version__
 from berrante.telemetry import events
-from berrante.web import api, errors, health, webhooks
+from berrante.web import api, errors, health, login, request_id, sessions, webhooks
 from berrante.web.services import Services
+from berrante.web.tokens import Tokens
 
 
 def create_app(application: Services) -> FastAPI:
@@ -25,8 +26,9 @@ def create_app(application: Services) -> FastAPI:
     app = FastAPI(title="Berrante", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.application = application
     app.state.health = health.Health(application)
+    app.state.tokens = Tokens(application.secret_key)
     errors.install(app)
-    for router in (health.router, webhooks.router, api.router):
+    for router in (health.router, webhooks.router, sessions.router, login.router, api.router):
         app.include_router(router)
 
     @app.get("/", include_in_schema=False)
@@ -38,7 +40,7 @@ def create_app(application: Services) -> FastAPI:
 
 
 class _Observed:
-    """Logs each request without its query, and turns what nobody caught into an answer in our form."""
+    """Gives each request its id, logs it without its query, and answers what nobody caught in our form."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -48,11 +50,15 @@ class _Observed:
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
+        given = next((value for name, value in scope["headers"] if name == request_id.HEADER), None)
+        own_id = request_id.chosen(given)
+        request_id.current.set(own_id)
 
         async def observed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message = {**message, "headers": [*message["headers"], (request_id.HEADER, own_id.encode())]}
             await send(message)
 
         try:
