@@ -18,11 +18,13 @@ from berrante.messaging.campaigns import Campaigns
 from berrante.messaging.handlers import handlers
 from berrante.messaging.instances import Instances
 from berrante.messaging.intake import Intake
+from berrante.messaging.limits import RateLimiter
 from berrante.messaging.messages import Messages
 from berrante.messaging.organizations import Organizations
 from berrante.messaging.outbound.service import Outbound
 from berrante.messaging.people import LoginAttempts, People, Sessions
 from berrante.messaging.queues import QueueName, open_queues
+from berrante.messaging.quotas import Quotas
 from berrante.messaging.reconciler import schedule_reconciler
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
@@ -61,13 +63,15 @@ class Application:
         self.sessions = Sessions(database)
         self.login_attempts = LoginAttempts(connection.redis, prefix=settings.queue_prefix)
         self.audit_log = AuditLog(database)
+        self.quotas = Quotas(database, connection.redis, prefix=settings.queue_prefix, clock=connection.now_ms)
+        self.rate_limiter = RateLimiter(connection.redis, prefix=settings.queue_prefix)
         self.secret_key = secret_key(settings)
         self.instances = Instances(database)
         self.api_keys = ApiKeys(database)
         self.messages = Messages(database)
         self.automations = Automations(database)
         self.campaigns = Campaigns(database, self.queues)
-        self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms)
+        self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms, quotas=self.quotas)
         self.unknowns = WebhookUnknowns(database)
 
     @classmethod

@@ -114,11 +114,11 @@ class LockedOut(MessagingError):
 
 
 class QuotaExceeded(MessagingError):
-    """The organization has used up what it may; ``retry_after_s`` is None where waiting does not help."""
+    """The organization has used up what it may; ``retry_after_s`` says when to look again."""
 
     code = "quota_exceeded"
 
-    def __init__(self, quota: str, *, limit: int, used: int, retry_after_s: int | None = None) -> None:
+    def __init__(self, quota: str, *, limit: int, used: int, retry_after_s: int) -> None:
         super().__init__(f"{quota}: {used} of {limit} are used: wait, or ask the platform's owner for more")
         self.quota = quota
         self.limit = limit

@@ -53,12 +53,16 @@ class _Observed:
         given = next((value for name, value in scope["headers"] if name == request_id.HEADER), None)
         own_id = request_id.chosen(given)
         request_id.current.set(own_id)
+        state = scope.setdefault("state", {})
 
         async def observed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = {**message, "headers": [*message["headers"], (request_id.HEADER, own_id.encode())]}
+                rate = {} if status == 429 else state.get("rate_headers", {})
+                more = {"X-Request-Id": own_id, **rate}
+                added = [(name.lower().encode(), value.encode()) for name, value in more.items()]
+                message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
         try:

@@ -16,7 +16,7 @@ from berrante.messaging.api_keys import ApiKey
 from berrante.messaging.audit import Actor
 from berrante.messaging.errors import Missing
 from berrante.messaging.people import ROLE_SCOPES, Person, Role
-from berrante.web import cookies, request_id
+from berrante.web import cookies, rates, request_id
 from berrante.web.errors import WebError
 from berrante.web.scopes import scope_of
 from berrante.web.services import services
@@ -109,6 +109,7 @@ def proves_origin(request: Request, session_id: UUID) -> bool:
 async def caller(request: Request, who: Annotated[Identity, Depends(identity)]) -> Caller:
     """Return the caller in their organization; 403 unless they have the scope of the route's path."""
     found = await _caller(request, who)
+    await rates.admit(request, found.id, found.organization_id)
     path: str = request.url.path
     scope = scope_of(request.method, path)
     if scope is not None:

@@ -121,10 +121,14 @@ async def _domain(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, MessagingError)
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
     details: dict[str, Any] = {}
+    headers: dict[str, str] = {}
+    if isinstance(error, LockedOut | QuotaExceeded):
+        headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, QuotaExceeded):
         details = {"quota": error.quota, "limit": error.limit, "used": error.used}
-    wait = getattr(error, "retry_after_s", None)
-    headers = None if wait is None else {"Retry-After": str(wait)}
+        headers["X-RateLimit-Limit"] = str(error.limit)
+        headers["X-RateLimit-Remaining"] = str(max(0, error.limit - error.used))
+        headers["X-RateLimit-Reset"] = str(error.retry_after_s)
     field = getattr(error, "field", None)
     return answer(status, error.code, str(error), field=field, headers=headers, details=details)
 

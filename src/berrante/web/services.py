@@ -10,10 +10,12 @@ from berrante.gateways.protocol import EventSink, Gateway
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.audit import AuditLog
 from berrante.messaging.instances import Instances
+from berrante.messaging.limits import RateLimiter
 from berrante.messaging.messages import Messages
 from berrante.messaging.organizations import Organizations
 from berrante.messaging.people import LoginAttempts, People, Sessions
 from berrante.messaging.queues import Queues
+from berrante.messaging.quotas import Quotas
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
@@ -48,6 +50,10 @@ class Services(Protocol):
     def login_attempts(self) -> LoginAttempts: ...
     @property
     def audit_log(self) -> AuditLog: ...
+    @property
+    def quotas(self) -> Quotas: ...
+    @property
+    def rate_limiter(self) -> RateLimiter: ...
     @property
     def secret_key(self) -> str: ...
     @property

@@ -18,6 +18,7 @@ from berrante.messaging.instances.service import Instances
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.status import MessageStatus
 from berrante.messaging.queues import Queues
+from berrante.messaging.quotas import admit_campaign
 from berrante.store import Database, new_id
 
 _MOST: Final = 100_000
@@ -90,7 +91,7 @@ class Campaigns:
     async def start(self, organization_id: UUID, campaign_id: UUID) -> Campaign:
         """Let a draft run; starting a running campaign again changes nothing.
 
-        Raises ``Missing``, or ``WrongState`` for one that ended. If Redis is away after the commit this raises, but the
+        Raises ``Missing``, ``QuotaExceeded``, or ``WrongState``. If Redis is away after the commit this raises, but the
         campaign runs: the reconciler enqueues it.
         """
         campaign = await self._move(organization_id, campaign_id, source=("draft", "running"), target="running")
@@ -152,6 +153,8 @@ class Campaigns:
                 raise Missing("campaign", campaign_id)
             if row.status not in source:
                 raise WrongState("campaign", campaign_id, state=row.status, needed=" or ".join(source))
+            if target == "running" and row.status != "running":
+                await admit_campaign(connection, organization_id)
             moved = update(campaigns).where(*own).values(status=target).returning(campaigns)
             campaign = Campaign(**(await connection.execute(moved)).one()._mapping)
             if target == "cancelled":

@@ -2,10 +2,11 @@
 
 from fastapi import APIRouter
 
-from berrante.web.api import messages
+from berrante.web.api import api_keys, audit_log, messages, organizations, people
 from berrante.web.error_model import ERRORS
 
 router = APIRouter(prefix="/v1", responses=ERRORS)
-router.include_router(messages.router)
+for _part in (organizations, people, api_keys, audit_log, messages):
+    router.include_router(_part.router)
 
 __all__ = ["router"]
