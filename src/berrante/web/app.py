@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from berrante import __version__
 from berrante.telemetry import events
 from berrante.web import api, errors, health, login, request_id, sessions, webhooks
+from berrante.web.bodies import BodyLimits
 from berrante.web.services import Services
 from berrante.web.tokens import Tokens
 
@@ -35,6 +36,7 @@ def create_app(application: Services) -> FastAPI:
     async def root() -> dict[str, str]:
         return {"name": "berrante", "version": __version__, "health": "/health", "openapi": "/openapi.json"}
 
+    app.add_middleware(BodyLimits)
     app.add_middleware(_Observed)
     return app
 

@@ -42,7 +42,14 @@ _STATUS: Final[dict[type[MessagingError], int]] = {
     LockedOut: 429,
     QuotaExceeded: 429,
 }
-_CODES: Final = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+_CODES: Final = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+}
 #: Where in a request a field may stand; part of FastAPI's location and of no interest to the caller.
 _PLACES: Final = frozenset({"body", "query", "path", "header", "cookie"})
 _SHOWN: Final = 50
