@@ -64,12 +64,19 @@ class Caller:
 
 async def identity(
     request: Request,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    header: Annotated[str | None, Depends(_header)],
+    _described: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    _too: Annotated[str | None, Depends(_header)],
 ) -> Identity:
+    """Return who the request proves to come from (a dependency)."""
+    return await identity_of(request)
+
+
+async def identity_of(request: Request) -> Identity:
     """Return who the request proves to come from; 401 if it proves nothing, 403 without a needed CSRF token."""
-    secret = bearer.credentials if bearer else header
-    if secret and ((header and not bearer) or secret.startswith(_KEY_MARK)):
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    bearer = bearer.strip() if scheme.lower() == "bearer" else ""
+    secret = bearer or request.headers.get("X-API-Key", "")
+    if secret and (not bearer or secret.startswith(_KEY_MARK)):
         key = await services(request).api_keys.verify(secret)
         if key is None:
             raise _unauthorized("this API key is not known, was revoked, or expired", invalid=True)
@@ -174,12 +181,20 @@ def require_scope(scope: str) -> Any:  # noqa: ANN401  FastAPI's own type of a d
 
 async def platform_owner(
     request: Request,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    header: Annotated[str | None, Depends(_header)],
+    _described: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    _too: Annotated[str | None, Depends(_header)],
 ) -> Person:
-    """Return the platform's owner. All others get 401 or 403; a browser that opens a page is sent to log in first."""
+    """Return the platform's owner (a dependency)."""
+    return await owner_of(request)
+
+
+async def owner_of(request: Request) -> Person:
+    """Return the platform's owner, whatever kind of app asks.
+
+    All others get 401 or 403; a browser that opens a page is sent to log in first (303 with a Location).
+    """
     try:
-        who = await identity(request, bearer, header)
+        who = await identity_of(request)
     except WebError as error:
         if error.status == 401 and _opens_a_page(request):
             path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
@@ -243,6 +258,8 @@ __all__ = [
     "PlatformOwner",
     "actor_of",
     "address_of",
+    "identity_of",
+    "owner_of",
     "require_scope",
     "tokens_of",
 ]

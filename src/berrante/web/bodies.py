@@ -9,8 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berrante.web import errors
 
-MAX_JSON: Final = 1024 * 1024  # bytes
-MAX_UPLOAD: Final = 64 * 1024 * 1024  # bytes; files, and whatever is no JSON
+MAX_JSON: Final = 256 * 1024  # bytes; the longest text that WhatsApp takes is a sixtieth of it
+MAX_UPLOAD: Final = 65 * 1024 * 1024  # bytes; files of 64 MiB with the form around them, and whatever is no JSON
 MAX_DEPTH: Final = 32
 
 #: Meta's webhooks are signed over their bytes and have a limit of their own.

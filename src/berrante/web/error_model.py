@@ -51,7 +51,7 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     403: _shown("The caller may not do this.", "scope_missing", "this API key has no scope 'messages.write'"),
     404: _shown("It is not there, or another organization's.", "missing", "no such contact: '7'"),
     409: _shown("It clashes with what is there.", "taken", "instance 'sales' exists already: choose another"),
-    413: _shown("The body is too large.", "body_too_large", "the body has more than 1048576 bytes"),
+    413: _shown("The body is too large.", "body_too_large", "the body has more than 262144 bytes"),
     422: _shown("A value cannot be accepted.", "invalid", "name has 0 characters: give 1 to 200"),
     429: _shown("Too many requests, or a quota is used up.", "rate_limited", "too many requests", limit=6000),
     503: _shown("Redis or the database is away.", "unavailable", "the database is away: try again soon"),
