@@ -13,6 +13,7 @@ from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.automations import Automations
 from berrante.messaging.campaigns import Campaigns
+from berrante.messaging.dead_letters import Triage
 from berrante.messaging.handlers import handlers
 from berrante.messaging.instances import Instances
 from berrante.messaging.intake import Intake
@@ -62,6 +63,7 @@ class Application:
         self.automations = Automations(database)
         self.campaigns = Campaigns(database, self.queues)
         self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms)
+        self.triage = Triage(self.queues.dead_letters, connection.now_ms)
         self.unknowns = WebhookUnknowns(database)
 
     @classmethod

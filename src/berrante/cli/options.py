@@ -15,3 +15,5 @@ Host = Annotated[
 Port = Annotated[
     int | None, typer.Option("--port", help="Port to listen on; 0: any (BERRANTE_PORT).", show_default="8000")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]

@@ -50,6 +50,7 @@ class JobOptions:
     queue: adding the same id again is a no-op as long as the first is kept. It may not contain ``:`` nor be a bare
     integer, since BullMQ uses both for its own. ``deduplication`` keeps jobs of one kind from piling up.
     ``trace_context`` is the trace that the job belongs to, as text; ``omit_trace_context`` keeps the queue's out of it.
+    ``letter`` is the id of the dead letter that the job was put back from.
 
     Raises ``ValueError`` that names the field and the remedy.
 
@@ -70,6 +71,7 @@ class JobOptions:
     deduplication: Deduplication | None = None
     trace_context: str | None = None
     omit_trace_context: bool = False
+    letter: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "priority", int(self.priority))  # an IntEnum would be written by its name

@@ -51,6 +51,7 @@ class _Options(msgspec.Struct, rename="camel"):
     kl: int | None = None
     stack_trace_limit: int | None = None
     de: _Deduplication | None = None
+    letter: str | None = None  # ours: BullMQ keeps options that it does not know
 
 
 _options: Final = msgspec.json.Decoder(_Options, strict=False)
@@ -80,6 +81,7 @@ def _read_options(raw: bytes) -> JobOptions:
         keep_logs=wire.kl,
         stack_trace_limit=wire.stack_trace_limit,
         deduplication=_deduplication(wire.de),
+        letter=wire.letter,
     )
 
 
@@ -155,6 +157,8 @@ def write_options(options: JobOptions) -> dict[str, Json]:
         wire["stackTraceLimit"] = options.stack_trace_limit
     if options.deduplication:
         wire["de"] = _write_deduplication(options.deduplication)
+    if options.letter:
+        wire["letter"] = options.letter
     return wire | _write_trace(options)
 
 

@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter
 
-from berrante.web.api import messages
+from berrante.web.api import dead_letters, messages
 
 router = APIRouter(prefix="/v1")
 router.include_router(messages.router)
+router.include_router(dead_letters.router)
 
 __all__ = ["router"]
