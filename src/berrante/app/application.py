@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from berrante.app.engines import Engines, open_engines
 from berrante.app.observing import observed
-from berrante.app.options import WORKED, job_options, worker_options
+from berrante.app.options import WORKED, job_options, kept_for, worker_options
 from berrante.app.reaching import reach
 from berrante.engine import Connection, Worker
 from berrante.gateways.simulator import Latency, Simulator
@@ -17,12 +17,12 @@ from berrante.messaging.dead_letters import Triage
 from berrante.messaging.handlers import handlers
 from berrante.messaging.instances import Instances
 from berrante.messaging.intake import Intake
+from berrante.messaging.maintenance import schedule_maintenance
 from berrante.messaging.messages import Messages
 from berrante.messaging.organizations import Organizations
 from berrante.messaging.outbound.service import Outbound
 from berrante.messaging.people import People
 from berrante.messaging.queues import QueueName, open_queues
-from berrante.messaging.reconciler import schedule_reconciler
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
@@ -96,15 +96,19 @@ class Application:
     async def run_workers(self, names: Iterable[QueueName] = WORKED, *, until: asyncio.Event) -> None:
         """Work on the queues until the event is set; then end what runs, within the settings' deadline.
 
-        With ``outbound`` the simulator runs too, and with ``maintenance`` the reconciler. If one of them raises, the
+        With ``outbound`` the simulator runs too, and with ``maintenance`` its schedules. If one of them raises, the
         others are stopped and it is raised here.
         """
         worked = list(dict.fromkeys(names))
         handle = handlers(
-            database=self.database, queues=self.queues, gateways=self.gateways, clock=self.connection.now_ms
+            database=self.database,
+            queues=self.queues,
+            gateways=self.gateways,
+            clock=self.connection.now_ms,
+            kept_for=kept_for(self.settings),
         )
         if QueueName.MAINTENANCE in worked:
-            await schedule_reconciler(self.queues)
+            await schedule_maintenance(self.queues)
         workers = [
             Worker(
                 name.value,

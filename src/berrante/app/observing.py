@@ -6,6 +6,7 @@ from typing import Any, Final
 import structlog
 
 from berrante.engine import Handler, Job
+from berrante.messaging.maintenance.schedules import RETAIN
 from berrante.messaging.queues import QueueName
 from berrante.telemetry import events, masked
 from berrante.telemetry.worker_log import about
@@ -65,7 +66,9 @@ def _outbound(job: Job, data: _Told, outcome: _Told) -> None:
 
 def _maintenance(job: Job, _: _Told, outcome: _Told) -> None:
     found = {name: number for name, number in outcome.items() if number}
-    if found:
+    if found and job.name == RETAIN:
+        events.RETAINED(**about(job), outcome=found)
+    elif found:
         hint = "a process was killed between commit and enqueue, or Redis lost data; nothing else was lost"
         events.RECONCILED(**about(job), outcome=found, hint=hint)
 

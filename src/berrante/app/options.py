@@ -3,9 +3,11 @@
 import os
 import socket
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
 from berrante.engine import Backoff, JobOptions, RateLimit, Retention, WorkerOptions
+from berrante.messaging.maintenance import KeptFor
 from berrante.messaging.queues import QueueName
 from berrante.settings import Settings
 
@@ -42,3 +44,16 @@ def worker_options(settings: Settings, name: QueueName) -> WorkerOptions:
         dead_letters=QueueName.DEAD_LETTER.value,
         name=f"{socket.gethostname()}-{os.getpid()}",
     )
+
+
+def kept_for(settings: Settings) -> KeptFor:
+    """Return how long rows and finished jobs are kept."""
+    jobs: dict[QueueName, tuple[Retention, Retention]] = {
+        name: (
+            Retention(age_s=settings.queue(name).keep_completed_age_s),
+            Retention(age_s=settings.queue(name).keep_failed_age_s),
+        )
+        for name in WORKED
+    }
+    days = settings.keep_messages_days
+    return KeptFor(messages=timedelta(days=days) if days else None, jobs=jobs)

@@ -6,9 +6,8 @@ import typer
 
 from berrante.app import WORKED, Application, demo, processes
 from berrante.cli.console import log, output, run
-from berrante.cli.options import DataDir, Host, Port
+from berrante.cli.options import DataDir, Host, Port, worked_queues
 from berrante.cli.welcome import tries, welcome
-from berrante.messaging.queues import QueueName
 from berrante.settings import LogLevel, load
 
 _NAMES = ", ".join(name.value for name in WORKED)
@@ -55,7 +54,7 @@ def worker(
     data_dir: DataDir = None,
 ) -> None:
     """Run workers, on as many machines as you like."""
-    wanted = [_queue(name) for name in names or []] or list(WORKED)
+    wanted = worked_queues(names)
     settings = load(data_dir=data_dir)
     log(settings)
     run(processes.work(settings, wanted))
@@ -66,9 +65,3 @@ def migrate(*, data_dir: DataDir = None) -> None:
     settings = load(data_dir=data_dir)
     log(settings, level=LogLevel.WARNING)
     output.print(f"the database is at revision {run(processes.migrate_database(settings))}")
-
-
-def _queue(name: str) -> QueueName:
-    if name not in [worked.value for worked in WORKED]:
-        raise typer.BadParameter(f"no worker works on {name!r}: choose from {_NAMES}")
-    return QueueName(name)

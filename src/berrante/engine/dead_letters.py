@@ -22,7 +22,7 @@ _WAITING: Final = (State.WAITING,)
 #: A letter may hold four traces of 8,000 characters: so many of them are read and written at once.
 _BATCH: Final = 100
 #: What was put back stays to be looked up, as long as a failed job does by default.
-_KEEP: Final = Retention(age_s=7 * 24 * 3_600, count=1_000)
+KEEP: Final = Retention(age_s=7 * 24 * 3_600, count=1_000)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -180,7 +180,7 @@ class DeadLetters:
         for queue, jobs in by_queue.items():
             named = [(job.name, job.data, job.options) for job in jobs]
             calls += adding.add_in_order(QueueKeys(queue, prefix=self._prefix), named, now_ms=now)
-        return [*calls, resolving.resolve(self.queue.keys, ended, keep=_KEEP, now_ms=now)]
+        return [*calls, resolving.resolve(self.queue.keys, ended, keep=KEEP, now_ms=now)]
 
     async def _between(self, start: int, end: int) -> Sequence[str]:
         redis, wait = self._connection.redis, self.queue.keys.wait

@@ -8,18 +8,27 @@ from berrante.gateways.protocol import Gateway
 from berrante.messaging.automations.handler import AutomationHandler
 from berrante.messaging.campaigns.handler import CampaignHandler
 from berrante.messaging.clock import Clock
+from berrante.messaging.maintenance import KeptFor, MaintenanceHandler, RetentionKeeper
+from berrante.messaging.maintenance.schedules import RETAIN
 from berrante.messaging.messages.handler import MessageHandler
 from berrante.messaging.outage import patient
 from berrante.messaging.outbound.handler import OutboundHandler
 from berrante.messaging.queues import QueueName, Queues
-from berrante.messaging.reconciler import MaintenanceHandler, Reconciler
+from berrante.messaging.reconciler import RECONCILE, Reconciler
 from berrante.store import Database
 
 
 def handlers(
-    *, database: Database, queues: Queues, gateways: Mapping[str, Gateway], clock: Clock = system_clock
+    *,
+    database: Database,
+    queues: Queues,
+    gateways: Mapping[str, Gateway],
+    clock: Clock = system_clock,
+    kept_for: KeptFor | None = None,
 ) -> dict[QueueName, Handler]:
     """Return what works on each queue; ``dead-letter`` has nobody, since people triage it."""
+    reconciler = Reconciler(database=database, queues=queues, clock=clock)
+    keeper = RetentionKeeper(database=database, queues=queues, clock=clock, kept_for=kept_for or KeptFor())
     return {
         QueueName.MESSAGE: patient(MessageHandler(database=database, queues=queues, clock=clock)),
         QueueName.AUTOMATION: patient(
@@ -27,5 +36,5 @@ def handlers(
         ),
         QueueName.CAMPAIGN: patient(CampaignHandler(database=database, queues=queues, gateways=gateways, clock=clock)),
         QueueName.OUTBOUND: patient(OutboundHandler(database=database, gateways=gateways, clock=clock)),
-        QueueName.MAINTENANCE: patient(MaintenanceHandler(Reconciler(database=database, queues=queues, clock=clock))),
+        QueueName.MAINTENANCE: patient(MaintenanceHandler({RECONCILE: reconciler.sweep, RETAIN: keeper.sweep})),
     }

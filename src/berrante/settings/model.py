@@ -161,6 +161,9 @@ class Settings(BaseSettings):
     health_timeout_ms: int = Field(
         2_000, ge=10, le=60_000, description="Milliseconds after which `/health` reports a silent engine as down."
     )
+    keep_messages_days: int = Field(
+        0, ge=0, le=36_500, description="Days that messages are kept in the database; 0 keeps them for ever."
+    )
 
     message: QueueSettings = QueueSettings(concurrency=5, rate_max=10, rate_duration_ms=1_000)
     automation: QueueSettings = QueueSettings(concurrency=5, rate_max=20, rate_duration_ms=1_000)

@@ -106,6 +106,7 @@ MESSAGE_SENT = LogEvent(
 RECONCILED = LogEvent(
     "reconciler.found", "warning", (*JOB, "outcome", "hint"), "Rows had lost their jobs; the jobs were added again."
 )
+RETAINED = LogEvent("retention.removed", "info", (*JOB, "outcome"), "Rows and jobs were kept long enough, and went.")
 
 EVENTS: Final = tuple(value for value in list(globals().values()) if isinstance(value, LogEvent))
 
