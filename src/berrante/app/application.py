@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
+from berrante import __version__
 from berrante.app.engines import Engines, open_engines
 from berrante.app.observing import observed
 from berrante.app.options import WORKED, job_options, kept_for, worker_options
 from berrante.app.reaching import reach
 from berrante.engine import Connection, Worker
+from berrante.engine.notices import Notice
+from berrante.gateways.measured import measured
 from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.automations import Automations
@@ -26,7 +29,7 @@ from berrante.messaging.queues import QueueName, open_queues
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
-from berrante.telemetry import log_notice
+from berrante.telemetry import Metrics, log_notice
 
 
 class Application:
@@ -54,7 +57,8 @@ class Application:
         self.queues = open_queues(connection, prefix=settings.queue_prefix, options=job_options(settings))
         self.intake = Intake(self.queues)
         self.simulator = Simulator(self.intake, clock=connection.now_ms, latency_ms=latency_ms)
-        self.gateways = {self.simulator.name: self.simulator}
+        self.metrics = Metrics(version=__version__)
+        self.gateways = {gateway.name: measured(gateway, self.metrics) for gateway in (self.simulator,)}
         self.organizations = Organizations(database)
         self.people = People(database)
         self.instances = Instances(database)
@@ -93,6 +97,10 @@ class Application:
             finally:
                 await database.close()
 
+    def _hear(self, notice: Notice) -> None:
+        log_notice(notice)
+        self.metrics.hear(notice)
+
     async def run_workers(self, names: Iterable[QueueName] = WORKED, *, until: asyncio.Event) -> None:
         """Work on the queues until the event is set; then end what runs, within the settings' deadline.
 
@@ -116,7 +124,7 @@ class Application:
                 self.connection,
                 worker_options(self.settings, name),
                 prefix=self.settings.queue_prefix,
-                listener=log_notice,
+                listener=self._hear,
             )
             for name in worked
         ]

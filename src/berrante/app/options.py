@@ -14,6 +14,9 @@ from berrante.settings import Settings
 #: The queues that a worker works on; ``dead-letter`` waits for people.
 WORKED: Final = tuple(name for name in QueueName if name is not QueueName.DEAD_LETTER)
 
+#: A day of points, as Bull Board draws them and `/health/queues` reads them.
+_METRICS_MINUTES: Final = 24 * 60
+
 
 def job_options(settings: Settings) -> Mapping[QueueName, JobOptions]:
     """Return how each queue's jobs are run and kept."""
@@ -41,6 +44,7 @@ def worker_options(settings: Settings, name: QueueName) -> WorkerOptions:
         stop_deadline_ms=settings.stop_deadline_ms,
         keep_completed=Retention(age_s=queue.keep_completed_age_s, count=queue.keep_completed_count),
         keep_failed=Retention(age_s=queue.keep_failed_age_s, count=queue.keep_failed_count),
+        metrics_minutes=_METRICS_MINUTES,
         dead_letters=QueueName.DEAD_LETTER.value,
         name=f"{socket.gethostname()}-{os.getpid()}",
     )

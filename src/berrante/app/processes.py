@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ from berrante.settings import Settings
 from berrante.store import Database
 from berrante.store import migrate as migrate_store
 from berrante.telemetry import events
-from berrante.web.app import create_app
+from berrante.web.app import create_app, create_health_app
 
 Prepare = Callable[[Application, str], Awaitable[None]]
 
@@ -37,6 +37,7 @@ async def up(settings: Settings, *, prepare: Prepare) -> None:
                 stop,
                 application.run_workers(WORKED, until=stop),
                 serve(create_app(application), listener, until=stop),
+                *_private(application, stop),
             )
         finally:
             listener.close()
@@ -46,14 +47,14 @@ async def web(settings: Settings) -> None:
     """Run the web side until a signal."""
     async with _process(settings, queues=()) as (application, stop):
         listener = listen(settings.host, settings.port)
-        await serve(create_app(application), listener, until=stop)
+        await _together(stop, serve(create_app(application), listener, until=stop), *_private(application, stop))
 
 
 async def work(settings: Settings, names: Iterable[QueueName]) -> None:
     """Run workers until a signal."""
     worked = tuple(names)
     async with _process(settings, queues=worked) as (application, stop):
-        await application.run_workers(worked, until=stop)
+        await _together(stop, application.run_workers(worked, until=stop), *_private(application, stop))
 
 
 async def migrate_database(settings: Settings) -> str:
@@ -86,6 +87,14 @@ async def _process(
             stopping_at = time.monotonic()
     if stopping_at is not None:
         events.STOPPED(took_ms=round((time.monotonic() - stopping_at) * 1_000))
+
+
+def _private(application: Application, stop: asyncio.Event) -> Iterator[Coroutine[Any, Any, None]]:
+    """Yield what serves health and metrics on a port of their own, if there is to be one."""
+    settings = application.settings
+    if settings.health_port:
+        listener = listen(settings.health_host, settings.health_port)
+        yield serve(create_health_app(application), listener, until=stop)
 
 
 async def _together(stop: asyncio.Event, *parts: Coroutine[Any, Any, None]) -> None:

@@ -20,6 +20,12 @@ Host = Annotated[
 Port = Annotated[
     int | None, typer.Option("--port", help="Port to listen on; 0: any (BERRANTE_PORT).", show_default="8000")
 ]
+HealthPort = Annotated[
+    int | None,
+    typer.Option(
+        "--health-port", help="Port of /health and /metrics alone (BERRANTE_HEALTH_PORT).", show_default="none"
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]

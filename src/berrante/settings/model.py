@@ -161,6 +161,16 @@ class Settings(BaseSettings):
     health_timeout_ms: int = Field(
         2_000, ge=10, le=60_000, description="Milliseconds after which `/health` reports a silent engine as down."
     )
+    health_host: str = Field("127.0.0.1", description="Address that the port of its own for health listens on.")
+    health_port: int = Field(
+        0,
+        ge=0,
+        le=65_535,
+        description="Port on which any process serves `/health` and `/metrics` alone; 0 is none. Keep it private.",
+    )
+    metrics_token: SecretStr | None = Field(
+        None, min_length=16, description="What `/metrics` asks for; without it, `/metrics` is on the health port alone."
+    )
     keep_messages_days: int = Field(
         0, ge=0, le=36_500, description="Days that messages are kept in the database; 0 keeps them for ever."
     )

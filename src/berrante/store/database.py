@@ -1,10 +1,11 @@
 """The way to one PostgreSQL database, shared by all services of a process."""
 
 from contextlib import AbstractAsyncContextManager
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 _DRIVER: Final = "postgresql+asyncpg"
 _SPELLINGS: Final = frozenset({"postgres", "postgresql", _DRIVER})
@@ -26,6 +27,15 @@ def asyncpg_url(url: str) -> URL:
         query = {("ssl" if name == "sslmode" else name): value for name, value in parsed.query.items()}
         parsed = parsed.set(query=query)
     return parsed
+
+
+class PoolUse(NamedTuple):
+    """A pool's connections: kept open at most, in use, idle, and in use beyond those that are kept."""
+
+    size: int
+    in_use: int
+    idle: int
+    overflow: int
 
 
 class Database:
@@ -58,6 +68,14 @@ class Database:
         """Raise unless the database answers."""
         async with self.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
+
+    def pool(self) -> PoolUse:
+        """Tell how busy the pool is."""
+        pool = self.engine.pool
+        assert isinstance(pool, QueuePool)
+        return PoolUse(
+            size=pool.size(), in_use=pool.checkedout(), idle=pool.checkedin(), overflow=max(0, pool.overflow())
+        )
 
     async def close(self) -> None:
         """Close all connections."""

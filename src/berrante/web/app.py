@@ -9,24 +9,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berrante import __version__
 from berrante.telemetry import events
-from berrante.web import api, errors, health, webhooks
+from berrante.web import api, errors, health, metrics, webhooks
 from berrante.web.services import Services
 
 
 def create_app(application: Services) -> FastAPI:
     """Make the app over the services of a process, which it neither opens nor closes."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        app.state.health.cancel()
-
     # No docs pages: they load scripts from a CDN. The document itself is at /openapi.json.
-    app = FastAPI(title="Berrante", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.state.application = application
-    app.state.health = health.Health(application)
-    errors.install(app)
-    for router in (health.router, webhooks.router, api.router):
+    app = FastAPI(title="Berrante", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
+    _watched(app, application, private=False)
+    for router in (webhooks.router, api.router):
         app.include_router(router)
 
     @app.get("/", include_in_schema=False)
@@ -35,6 +27,30 @@ def create_app(application: Services) -> FastAPI:
 
     app.add_middleware(_Observed)
     return app
+
+
+def create_health_app(application: Services) -> FastAPI:
+    """Make the app of the private port: health and metrics alone."""
+    app = FastAPI(title="Berrante", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
+    _watched(app, application, private=True)
+    app.add_middleware(_Observed)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.health.cancel()
+    app.state.scrape.cancel()
+
+
+def _watched(app: FastAPI, application: Services, *, private: bool) -> None:
+    app.state.application = application
+    app.state.health = health.Health(application)
+    app.state.scrape = metrics.Scrape(application, private=private)
+    errors.install(app)
+    app.include_router(health.router)
+    app.include_router(metrics.router)
 
 
 class _Observed:

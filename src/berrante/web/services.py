@@ -15,6 +15,7 @@ from berrante.messaging.queues import Queues
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
+from berrante.telemetry import Metrics
 
 
 class Services(Protocol):
@@ -38,6 +39,8 @@ class Services(Protocol):
     def api_keys(self) -> ApiKeys: ...
     @property
     def messages(self) -> Messages: ...
+    @property
+    def metrics(self) -> Metrics: ...
     @property
     def triage(self) -> Triage: ...
     @property
