@@ -29,7 +29,7 @@ from berrante.messaging.queues import QueueName, open_queues
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
-from berrante.telemetry import Metrics, log_notice
+from berrante.telemetry import Metrics, log_notice, trace
 
 
 class Application:
@@ -54,7 +54,9 @@ class Application:
         self.engines = engines
         self.database = database
         self.connection = connection
-        self.queues = open_queues(connection, prefix=settings.queue_prefix, options=job_options(settings))
+        self.queues = open_queues(
+            connection, prefix=settings.queue_prefix, options=job_options(settings), trace_context=trace.carrier
+        )
         self.intake = Intake(self.queues)
         self.simulator = Simulator(self.intake, clock=connection.now_ms, latency_ms=latency_ms)
         self.metrics = Metrics(version=__version__)

@@ -8,18 +8,21 @@ import structlog
 from berrante.engine import Handler, Job
 from berrante.messaging.maintenance.schedules import RETAIN
 from berrante.messaging.queues import QueueName
-from berrante.telemetry import events, masked
+from berrante.telemetry import events, masked, trace
 from berrante.telemetry.worker_log import about
 
 _Told = Mapping[str, Any]
 
 
 def observed(name: QueueName, handler: Handler) -> Handler:
-    """Return the handler, but one that tells what came of a job; its own log lines carry the job's ids."""
+    """Return the handler, but one that tells what came of a job; its own log lines carry the job's ids and trace."""
     tell = _TELL[name]
 
     async def handle(job: Job) -> object:
-        with structlog.contextvars.bound_contextvars(queue=job.queue_name, job_id=job.id):
+        with (
+            trace.continued(job.trace_context),
+            structlog.contextvars.bound_contextvars(queue=job.queue_name, job_id=job.id),
+        ):
             outcome = await handler(job)
             data = job.data
             tell(job, data if isinstance(data, Mapping) else {}, outcome if isinstance(outcome, Mapping) else {})

@@ -237,8 +237,13 @@ class _Origin:
                     keep_logs=options.keep_logs,
                     stack_trace_limit=options.stack_trace_limit,
                     letter=letter.id,
+                    trace_context=_text((told.get("opts") or {}).get("tm")),
                 ),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             reason = f"it is not what a worker writes ({type(error).__name__}: {error}): discard it"
             raise InvalidPayload(letter.id, field="data", reason=reason) from error
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

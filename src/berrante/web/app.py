@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berrante import __version__
-from berrante.telemetry import events
+from berrante.telemetry import events, trace
 from berrante.web import api, errors, health, metrics, webhooks
 from berrante.web.services import Services
 
@@ -71,8 +71,10 @@ class _Observed:
                 status = message["status"]
             await send(message)
 
+        parent = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1")
         try:
-            await self._app(scope, receive, observed)
+            with trace.continued(parent):
+                await self._app(scope, receive, observed)
         except Exception as error:
             answer = errors.unexpected(error)
             if answer.status_code == 500:
