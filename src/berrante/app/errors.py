@@ -2,10 +2,12 @@
 
 AppError
 ├── EngineUnreachable   a configured Redis or PostgreSQL does not answer
+├── EngineUnfit         a configured Redis would lose jobs, or cannot take them
 ├── NotMigrated         the database's tables are not the newest
 └── PortTaken           another program listens on the web side's port
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -22,6 +24,18 @@ class EngineUnreachable(AppError):
 
     def __init__(self, engine: str, *, variable: str, reason: str) -> None:
         super().__init__(f"{engine} does not answer: {reason}. Check {variable} and that the server runs")
+        self.engine = engine
+        self.variable = variable
+
+
+class EngineUnfit(AppError):
+    """A configured Redis would lose jobs, or cannot take them; the message has a remedy for each reason."""
+
+    code = "engine_unfit"
+
+    def __init__(self, engine: str, *, variable: str, reasons: Sequence[tuple[str, str]]) -> None:
+        said = "; ".join(f"{reason}: {remedy}" for reason, remedy in reasons)
+        super().__init__(f"{engine} of {variable} is not fit to hold queues: {said}")
         self.engine = engine
         self.variable = variable
 
