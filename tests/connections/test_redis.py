@@ -1,6 +1,7 @@
 """The way to Redis: TLS with certificates that are checked, users and passwords."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -13,10 +14,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from berrante.app import Application, EngineUnfit, EngineUnreachable
 from berrante.engine import Connection, Job, NewJob, Queue, QueueEvents
 from berrante.engine.notices import JobCompleted
-from tests.app.process import settings_for
+from tests.app.process import client_of, settings_for
+from tests.app.process import working as all_working
 from tests.conftest import OwnServer
 from tests.connections.tls import Certificates, certificates, tls_before
 from tests.probes import Probe, working
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -124,3 +127,20 @@ async def test_a_replica_is_refused(own_valkey: OwnServer, redis_url: str, datab
     with pytest.raises(EngineUnfit, match="address of the primary"):
         async with Application.open(settings_for(redis_url=own_valkey.url, database_url=database_url, prefix=prefix)):
             pass
+
+
+async def test_the_user_of_the_deployment_page_has_all_that_the_service_wants(
+    own_valkey: OwnServer, database_url: str, prefix: str
+) -> None:
+    page = (Path(__file__).parents[2] / "docs/deploy.md").read_text()
+    (rule,) = re.findall(r"`ACL SETUSER berrante ([^`]+)`", page)
+    async with Connection.from_url(own_valkey.url) as connection:
+        words = rule.replace("bull:*", f"{prefix}:*").split()
+        await connection.redis.execute_command("ACL", "SETUSER", "berrante", *words)
+    url = own_valkey.url.replace("redis://", "redis://berrante:password@")
+    settings = settings_for(redis_url=url, database_url=database_url, prefix=prefix)
+    async with Application.open(settings) as application, client_of(application) as client, all_working(application):
+        await application.queues.message.add("incoming", {})
+        await until(application.queues.dead_letters.count)
+        assert (await client.get("/health/redis")).json()["eviction_policy"] == "noeviction"
+        assert (await client.get("/health/queues")).json()["queues"]["message"]["workers"] == 1
