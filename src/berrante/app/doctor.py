@@ -3,7 +3,7 @@
 import enum
 import platform
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,6 +52,23 @@ def judged(name: str, detail: str, *, fits: bool, remedy: str, otherwise: Verdic
 
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
     """Yield the findings. Embedded engines are started for this if nothing runs on the data folder."""
+    for finding in examine_process():
+        yield finding
+    try:
+        async with open_engines(settings) as engines:
+            for finding in await examine_engines(engines):
+                yield finding
+    except EmbeddedError as error:
+        yield Finding(
+            name="embedded engines",
+            verdict=Verdict.BAD,
+            detail=str(error),
+            remedy="or set REDIS_URL and DATABASE_URL",
+        )
+
+
+def examine_process() -> Iterator[Finding]:
+    """Yield what can be said without any engine."""
     yield judged(
         "Python", platform.python_version(), fits=sys.version_info >= (3, 11), remedy="install Python 3.11 or newer"
     )
@@ -64,17 +81,11 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         otherwise=Verdict.DOUBTFUL,
     )
     yield _scripts()
-    try:
-        async with open_engines(settings) as engines:
-            for finding in [*await _redis(engines), *await _database(engines)]:
-                yield finding
-    except EmbeddedError as error:
-        yield Finding(
-            name="embedded engines",
-            verdict=Verdict.BAD,
-            detail=str(error),
-            remedy="or set REDIS_URL and DATABASE_URL",
-        )
+
+
+async def examine_engines(engines: Engines) -> list[Finding]:
+    """Return what is to be said of engines that run."""
+    return [*await _redis(engines), *await _database(engines)]
 
 
 def _scripts() -> Finding:

@@ -10,8 +10,8 @@ from functools import partial
 from pydantic import SecretStr
 
 from berrante import __version__
-from berrante.app.doctor import Verdict, examine
-from berrante.app.engines import open_engines
+from berrante.app.doctor import Verdict, examine_engines, examine_process
+from berrante.app.engines import Engines, open_engines
 from berrante.app.reaching import reach_redis
 from berrante.app.smoke import (
     Outcome,
@@ -47,7 +47,7 @@ async def validate(settings: Settings, *, told: Told) -> Report:
         addresses = {"redis_url": SecretStr(engines.redis_url), "database_url": SecretStr(engines.database_url)}
         found = settings.model_copy(update=addresses)
         sections = [
-            Section(title="Engines", outcomes=[outcome async for outcome in _engines(found, told)]),
+            Section(title="Engines", outcomes=await _engines(engines, told)),
             Section(
                 title="The queues, as they are set",
                 outcomes=[await _tried(name, partial(_now, check, found), told) for name, check in CONFIGURED],
@@ -66,15 +66,15 @@ async def validate(settings: Settings, *, told: Told) -> Report:
     return Report(at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", facts=_facts(), sections=sections, figures=figures)
 
 
-async def _engines(settings: Settings, told: Told) -> AsyncIterator[Outcome]:
+async def _engines(engines: Engines, told: Told) -> list[Outcome]:
     started = time.monotonic()
-    async for finding in examine(settings):
+    outcomes = []
+    for finding in [*examine_process(), *await examine_engines(engines)]:
         detail = finding.detail if finding.remedy is None else f"{finding.detail}: {finding.remedy}"
         passed = finding.verdict is not Verdict.BAD
-        outcome = Outcome(name=finding.name, passed=passed, detail=detail, took_ms=_ms(started))
-        told(outcome)
-        yield outcome
-        started = time.monotonic()
+        outcomes.append(Outcome(name=finding.name, passed=passed, detail=detail, took_ms=_ms(started)))
+        told(outcomes[-1])
+    return outcomes
 
 
 async def _flows(settings: Settings, told: Told) -> list[Outcome]:
