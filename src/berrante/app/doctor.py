@@ -5,8 +5,9 @@ import platform
 import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from redis.exceptions import ResponseError
 from sqlalchemy import text
 
 from berrante.app.engines import Engines, open_engines
@@ -105,8 +106,11 @@ async def _redis(engines: Engines) -> list[Finding]:
         except EngineUnreachable as error:
             remedy = "start Redis, or correct REDIS_URL"
             return [Finding(name="Redis", verdict=Verdict.BAD, detail=str(error), remedy=remedy)]
-        about: dict[str, Any] = await connection.redis.info()
-    server = server_of(about)
+        try:
+            server = server_of(await connection.redis.info())
+        except ResponseError as error:
+            remedy = "give its user +info, or look at its version and maxmemory-policy yourself"
+            return [Finding(name="Redis", verdict=Verdict.DOUBTFUL, detail=str(error), remedy=remedy)]
     found = {flaw.code: flaw for flaw in flaws(server)}
     looked_at = {
         "version": (server.kind, f"{server.version}, {engines.redis_from}"),

@@ -56,7 +56,7 @@ class PortTaken(AppError):
 
     code = "port_taken"
 
-    def __init__(self, host: str, port: int, *, reason: str) -> None:
-        super().__init__(f"cannot listen on {host} port {port} ({reason}): choose another with --port")
+    def __init__(self, host: str, port: int, *, reason: str, option: str = "--port") -> None:
+        super().__init__(f"cannot listen on {host} port {port} ({reason}): choose another with {option}")
         self.host = host
         self.port = port

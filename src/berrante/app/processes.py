@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -32,12 +32,13 @@ async def up(settings: Settings, *, prepare: Prepare) -> None:
     async with _process(settings, queues=WORKED, alone=True, migrating=True) as (application, stop):
         listener = listen(settings.host, settings.port)
         try:
+            beside = _private(application, stop)
             await prepare(application, address_of(listener))
             await _together(
                 stop,
                 application.run_workers(WORKED, until=stop),
                 serve(create_app(application), listener, until=stop),
-                *_private(application, stop),
+                *beside,
             )
         finally:
             listener.close()
@@ -47,14 +48,16 @@ async def web(settings: Settings) -> None:
     """Run the web side until a signal."""
     async with _process(settings, queues=()) as (application, stop):
         listener = listen(settings.host, settings.port)
-        await _together(stop, serve(create_app(application), listener, until=stop), *_private(application, stop))
+        beside = _private(application, stop)
+        await _together(stop, serve(create_app(application), listener, until=stop), *beside)
 
 
 async def work(settings: Settings, names: Iterable[QueueName]) -> None:
     """Run workers until a signal."""
     worked = tuple(names)
     async with _process(settings, queues=worked) as (application, stop):
-        await _together(stop, application.run_workers(worked, until=stop), *_private(application, stop))
+        beside = _private(application, stop)
+        await _together(stop, application.run_workers(worked, until=stop), *beside)
 
 
 async def migrate_database(settings: Settings) -> str:
@@ -89,12 +92,13 @@ async def _process(
         events.STOPPED(took_ms=round((time.monotonic() - stopping_at) * 1_000))
 
 
-def _private(application: Application, stop: asyncio.Event) -> Iterator[Coroutine[Any, Any, None]]:
-    """Yield what serves health and metrics on a port of their own, if there is to be one."""
+def _private(application: Application, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+    """Return what serves health and metrics on a port of their own, if there is to be one; raises ``PortTaken``."""
     settings = application.settings
-    if settings.health_port:
-        listener = listen(settings.health_host, settings.health_port)
-        yield serve(create_health_app(application), listener, until=stop)
+    if not settings.health_port:
+        return []
+    listener = listen(settings.health_host, settings.health_port, option="--health-port")
+    return [serve(create_health_app(application), listener, until=stop)]
 
 
 async def _together(stop: asyncio.Event, *parts: Coroutine[Any, Any, None]) -> None:

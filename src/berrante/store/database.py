@@ -38,6 +38,14 @@ class PoolUse(NamedTuple):
     overflow: int
 
 
+class About(NamedTuple):
+    """What a database says of itself; ``revision`` is that of its tables, None before the first migration."""
+
+    version: str
+    size_bytes: int
+    revision: str | None
+
+
 class Database:
     """A pool of connections to PostgreSQL; making one does no I/O.
 
@@ -68,6 +76,17 @@ class Database:
         """Raise unless the database answers."""
         async with self.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
+
+    async def about(self) -> About:
+        """Ask the database about itself."""
+        async with self.engine.connect() as connection:
+            version = (await connection.execute(text("SHOW server_version"))).scalar_one()
+            size = (await connection.execute(text("SELECT pg_database_size(current_database())"))).scalar_one()
+            revision = None
+            if (await connection.execute(text("SELECT to_regclass('alembic_version')"))).scalar_one() is not None:
+                found = await connection.execute(text("SELECT version_num FROM alembic_version"))
+                revision = found.scalar_one_or_none()
+        return About(version=str(version).partition(" ")[0], size_bytes=size, revision=revision)
 
     def pool(self) -> PoolUse:
         """Tell how busy the pool is."""
