@@ -31,7 +31,9 @@ class LogFormat(enum.StrEnum):
 
 
 def _redis(url: SecretStr) -> SecretStr:
-    return _url(url, schemes=("redis", "rediss", "unix"), example="redis://host:6379/0")
+    return _url(
+        url, schemes=("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"), example="redis://host:6379/0"
+    )
 
 
 def _postgres(url: SecretStr) -> SecretStr:
@@ -132,7 +134,8 @@ class Settings(BaseSettings):
     redis_url: Annotated[SecretStr, AfterValidator(_redis)] | None = Field(
         None,
         validation_alias="REDIS_URL",
-        description="Redis ≥ 7 or Valkey ≥ 8, `redis://` or `rediss://`; without it an embedded Valkey is started.",
+        description="Redis ≥ 7 or Valkey ≥ 8: `redis://`, `rediss://` or `redis+sentinel://host,host/service/0`; "
+        "without it an embedded Valkey is started.",
     )
     database_url: Annotated[SecretStr, AfterValidator(_postgres)] | None = Field(
         None,
