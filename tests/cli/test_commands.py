@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from typer.testing import CliRunner
 
 from berrante import __version__
+from berrante.app.reaching import newest_revision
 from berrante.cli import app
 from berrante.engine import Connection
 from berrante.messaging.organizations.models import organizations
@@ -78,13 +79,14 @@ def test_migrate_says_the_revision_and_may_be_repeated() -> None:
     for _ in range(2):
         result = _runner.invoke(app, ["migrate"])
         assert result.exit_code == 0
-        assert "revision 0001" in result.output
+        assert f"revision {newest_revision()}" in result.output
 
 
 @pytest.mark.usefixtures("engines")
 def test_the_doctor_finds_healthy_engines_healthy() -> None:
     result = _runner.invoke(app, ["doctor"])
     assert result.exit_code == 0, result.output
+    assert "the web side acts as berrante_web" in result.output
     assert "✗" not in result.output
     assert all(name in result.output for name in ("Python", "Valkey", "noeviction", "PostgreSQL", "revision"))
 

@@ -6,8 +6,10 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from berrante.app.engines import Engines, open_engines
 from berrante.app.errors import EngineUnreachable
@@ -16,7 +18,7 @@ from berrante.embedded import EmbeddedError
 from berrante.engine import Connection, IncompatibleScripts
 from berrante.engine.wire.scripts import check_compatible
 from berrante.settings import Settings, unknown_variables
-from berrante.store import Database, revision
+from berrante.store import Database, revision, unguarded_tables
 
 _OLDEST_REDIS: Final = (7, 0)
 _OLDEST_VALKEY: Final = (8, 0)
@@ -141,6 +143,7 @@ async def _database(engines: Engines) -> list[Finding]:
     else:
         remedy = f"run berrante migrate (to {newest})"
         tables = judged("tables", f"revision {found}" if found else "none yet", fits=found == newest, remedy=remedy)
+    guarded = [await _tenancy(engines)] if found == newest else []
     return [
         judged(
             "PostgreSQL",
@@ -149,4 +152,27 @@ async def _database(engines: Engines) -> list[Finding]:
             remedy=f"upgrade to PostgreSQL {_OLDEST_POSTGRES // 10_000} or newer",
         ),
         tables,
+        *guarded,
     ]
+
+
+async def _tenancy(engines: Engines) -> Finding:
+    """Look whether the web side can act as its role, and whether that role sees less than everything."""
+    database = Database(engines.database_url)
+    try:
+        async with database.tenant(UUID(int=0)) as connection:
+            role = str((await connection.execute(text("SELECT current_user"))).scalar_one())
+        async with database.begin() as connection:
+            unguarded = await unguarded_tables(connection)
+    except SQLAlchemyError as error:
+        remedy = "as an administrator, run GRANT berrante_web TO the login of DATABASE_URL"
+        detail = str(error).partition("\n")[0]
+        return Finding(name="row-level security", verdict=Verdict.BAD, detail=detail, remedy=remedy)
+    finally:
+        await database.close()
+    return judged(
+        "row-level security",
+        f"not on {', '.join(unguarded)}" if unguarded else f"the web side acts as {role}",
+        fits=not unguarded,
+        remedy="run berrante migrate; tables of your own need enable_tenancy",
+    )
