@@ -24,7 +24,7 @@ async def test_queues_are_counted_by_state(application: Application) -> None:
     await application.queues.outbound.pause()
     async with client_of(application) as client:
         queues = (await client.get("/health/queues")).json()["queues"]
-    assert set(queues) == {"message", "automation", "campaign", "outbound", "dead-letter", "maintenance"}
+    assert set(queues) == {"message", "automation", "campaign", "outbound", "webhook", "dead-letter", "maintenance"}
     assert queues["campaign"] == {
         "waiting": 3, "active": 0, "prioritized": 0, "delayed": 0, "completed": 0, "failed": 0, "paused": False,
     }  # fmt: skip

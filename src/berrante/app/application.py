@@ -13,6 +13,7 @@ from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.automations import Automations
 from berrante.messaging.campaigns import Campaigns
+from berrante.messaging.endpoints import Deliveries, Endpoints, Sender
 from berrante.messaging.handlers import handlers
 from berrante.messaging.instances import Instances
 from berrante.messaging.intake import Intake
@@ -21,7 +22,7 @@ from berrante.messaging.organizations import Organizations
 from berrante.messaging.outbound.service import Outbound
 from berrante.messaging.people import People
 from berrante.messaging.queues import QueueName, open_queues
-from berrante.messaging.reconciler import schedule_reconciler
+from berrante.messaging.reconciler import schedule_forgetting, schedule_reconciler
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
@@ -62,6 +63,10 @@ class Application:
         self.automations = Automations(database)
         self.campaigns = Campaigns(database, self.queues)
         self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms)
+        self.endpoints = Endpoints(
+            database, self.queues, allow_loopback=settings.webhooks.allow_loopback, clock=connection.now_ms
+        )
+        self.deliveries = Deliveries(database, self.queues, clock=connection.now_ms)
         self.unknowns = WebhookUnknowns(database)
 
     @classmethod
@@ -99,10 +104,15 @@ class Application:
         """
         worked = list(dict.fromkeys(names))
         handle = handlers(
-            database=self.database, queues=self.queues, gateways=self.gateways, clock=self.connection.now_ms
+            database=self.database,
+            queues=self.queues,
+            gateways=self.gateways,
+            clock=self.connection.now_ms,
+            sender=Sender(allow_loopback=self.settings.webhooks.allow_loopback),
         )
         if QueueName.MAINTENANCE in worked:
             await schedule_reconciler(self.queues)
+            await schedule_forgetting(self.queues)
         workers = [
             Worker(
                 name.value,

@@ -8,6 +8,9 @@ from berrante.gateways.protocol import Gateway
 from berrante.messaging.automations.handler import AutomationHandler
 from berrante.messaging.campaigns.handler import CampaignHandler
 from berrante.messaging.clock import Clock
+from berrante.messaging.endpoints.deliveries import Deliveries
+from berrante.messaging.endpoints.handler import WebhookHandler
+from berrante.messaging.endpoints.sending import Sender
 from berrante.messaging.messages.handler import MessageHandler
 from berrante.messaging.outage import patient
 from berrante.messaging.outbound.handler import OutboundHandler
@@ -17,7 +20,12 @@ from berrante.store import Database
 
 
 def handlers(
-    *, database: Database, queues: Queues, gateways: Mapping[str, Gateway], clock: Clock = system_clock
+    *,
+    database: Database,
+    queues: Queues,
+    gateways: Mapping[str, Gateway],
+    clock: Clock = system_clock,
+    sender: Sender | None = None,
 ) -> dict[QueueName, Handler]:
     """Return what works on each queue; ``dead-letter`` has nobody, since people triage it."""
     return {
@@ -26,6 +34,14 @@ def handlers(
             AutomationHandler(database=database, queues=queues, gateways=gateways, clock=clock)
         ),
         QueueName.CAMPAIGN: patient(CampaignHandler(database=database, queues=queues, gateways=gateways, clock=clock)),
-        QueueName.OUTBOUND: patient(OutboundHandler(database=database, gateways=gateways, clock=clock)),
-        QueueName.MAINTENANCE: patient(MaintenanceHandler(Reconciler(database=database, queues=queues, clock=clock))),
+        QueueName.OUTBOUND: patient(OutboundHandler(database=database, queues=queues, gateways=gateways, clock=clock)),
+        QueueName.WEBHOOK: patient(
+            WebhookHandler(database=database, queues=queues, sender=sender or Sender(), clock=clock)
+        ),
+        QueueName.MAINTENANCE: patient(
+            MaintenanceHandler(
+                Reconciler(database=database, queues=queues, clock=clock),
+                Deliveries(database, queues, clock=clock).forget,
+            )
+        ),
     }

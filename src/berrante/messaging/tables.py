@@ -4,6 +4,7 @@ from berrante.messaging.api_keys.models import api_keys
 from berrante.messaging.automations.models import automation_runs, automations
 from berrante.messaging.campaigns.models import campaign_recipients, campaigns
 from berrante.messaging.contacts.models import contacts
+from berrante.messaging.endpoints.models import webhook_deliveries, webhook_endpoints
 from berrante.messaging.instances.models import instances
 from berrante.messaging.messages.models import messages
 from berrante.messaging.organizations.models import organizations
@@ -21,5 +22,7 @@ __all__ = [
     "messages",
     "organizations",
     "people",
+    "webhook_deliveries",
+    "webhook_endpoints",
     "webhook_unknowns",
 ]

@@ -1,7 +1,15 @@
 """Everything that can be set, in one typed object read from the environment. Knows no other room."""
 
 from berrante.settings.loading import SettingsInvalid, load, unknown_variables
-from berrante.settings.model import DemoSettings, LogFormat, LogLevel, OwnerSettings, QueueSettings, Settings
+from berrante.settings.model import (
+    DemoSettings,
+    LogFormat,
+    LogLevel,
+    OwnerSettings,
+    QueueSettings,
+    Settings,
+    WebhooksSettings,
+)
 from berrante.settings.table import markdown
 
 __all__ = [
@@ -12,6 +20,7 @@ __all__ = [
     "QueueSettings",
     "Settings",
     "SettingsInvalid",
+    "WebhooksSettings",
     "load",
     "markdown",
     "unknown_variables",

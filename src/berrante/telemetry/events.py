@@ -103,6 +103,18 @@ CAMPAIGN_TICKED = LogEvent(
 MESSAGE_SENT = LogEvent(
     "message.sent", "info", (*JOB, "message_id", "outcome", "code"), "A message left, or what became of it instead."
 )
+WEBHOOK_SETTLED = LogEvent(
+    "webhook.settled",
+    "info",
+    (*JOB, "webhook_id", "delivery_id", "outcome", "code", "reason"),
+    "A delivery to an organization's endpoint was taken, or will not be tried again.",
+)
+WEBHOOK_DISABLED = LogEvent(
+    "webhook.disabled",
+    "warning",
+    (*JOB, "webhook_id", "delivery_id", "reason", "hint"),
+    "An endpoint failed for too long; nothing more is sent to it.",
+)
 RECONCILED = LogEvent(
     "reconciler.found", "warning", (*JOB, "outcome", "hint"), "Rows had lost their jobs; the jobs were added again."
 )

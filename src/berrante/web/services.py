@@ -8,6 +8,7 @@ from fastapi import Request
 from berrante.engine import Connection
 from berrante.gateways.protocol import EventSink, Gateway
 from berrante.messaging.api_keys import ApiKeys
+from berrante.messaging.endpoints import Deliveries, Endpoints
 from berrante.messaging.instances import Instances
 from berrante.messaging.messages import Messages
 from berrante.messaging.queues import Queues
@@ -37,6 +38,10 @@ class Services(Protocol):
     def api_keys(self) -> ApiKeys: ...
     @property
     def messages(self) -> Messages: ...
+    @property
+    def endpoints(self) -> Endpoints: ...
+    @property
+    def deliveries(self) -> Deliveries: ...
     @property
     def unknowns(self) -> WebhookUnknowns: ...
 

@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter
 
-from berrante.web.api import messages
+from berrante.web.api import deliveries, messages, webhooks
 
 router = APIRouter(prefix="/v1")
-router.include_router(messages.router)
+for part in (messages, webhooks, deliveries):
+    router.include_router(part.router)
 
 __all__ = ["router"]
