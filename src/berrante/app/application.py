@@ -15,6 +15,7 @@ from berrante.messaging.automations import Automations
 from berrante.messaging.campaigns import Campaigns
 from berrante.messaging.endpoints import Deliveries, Endpoints, Sender
 from berrante.messaging.handlers import handlers
+from berrante.messaging.idempotency import IdempotencyKeys
 from berrante.messaging.instances import Instances
 from berrante.messaging.intake import Intake
 from berrante.messaging.messages import Messages
@@ -67,6 +68,7 @@ class Application:
             database, self.queues, allow_loopback=settings.webhooks.allow_loopback, clock=connection.now_ms
         )
         self.deliveries = Deliveries(database, self.queues, clock=connection.now_ms)
+        self.idempotency_keys = IdempotencyKeys(database)
         self.unknowns = WebhookUnknowns(database)
 
     @classmethod

@@ -11,11 +11,17 @@ from berrante.messaging.clock import Clock
 from berrante.messaging.endpoints.deliveries import Deliveries
 from berrante.messaging.endpoints.handler import WebhookHandler
 from berrante.messaging.endpoints.sending import Sender
+from berrante.messaging.idempotency import IdempotencyKeys
 from berrante.messaging.messages.handler import MessageHandler
 from berrante.messaging.outage import patient
 from berrante.messaging.outbound.handler import OutboundHandler
 from berrante.messaging.queues import QueueName, Queues
-from berrante.messaging.reconciler import MaintenanceHandler, Reconciler
+from berrante.messaging.reconciler import (
+    FORGET_DELIVERIES,
+    FORGET_IDEMPOTENCY_KEYS,
+    MaintenanceHandler,
+    Reconciler,
+)
 from berrante.store import Database
 
 
@@ -41,7 +47,10 @@ def handlers(
         QueueName.MAINTENANCE: patient(
             MaintenanceHandler(
                 Reconciler(database=database, queues=queues, clock=clock),
-                Deliveries(database, queues, clock=clock).forget,
+                {
+                    FORGET_DELIVERIES: Deliveries(database, queues, clock=clock).forget,
+                    FORGET_IDEMPOTENCY_KEYS: IdempotencyKeys(database).forget_old,
+                },
             )
         ),
     }

@@ -1,6 +1,6 @@
 """The database is the truth: rows whose jobs were lost get them back."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -28,6 +28,7 @@ from berrante.store import Database
 
 RECONCILE: Final = "reconcile"
 FORGET_DELIVERIES: Final = "forget-deliveries"
+FORGET_IDEMPOTENCY_KEYS: Final = "forget-idempotency-keys"
 EVERY_MS: Final = 60_000
 _HOUR_MS: Final = 3_600_000
 #: How old a row must be before its job counts as lost: longer than any way from a commit to its ``add``.
@@ -240,16 +241,16 @@ def _id(job: NewJob) -> str:
 
 
 class MaintenanceHandler:
-    """The queue ``maintenance``: handles ``reconcile`` and ``forget-deliveries``."""
+    """The queue ``maintenance``: handles ``reconcile``, and what forgets old rows."""
 
-    def __init__(self, reconciler: Reconciler, forget: Callable[[], Awaitable[int]]) -> None:
+    def __init__(self, reconciler: Reconciler, forgetting: Mapping[str, Callable[[], Awaitable[int]]]) -> None:
         self._reconciler = reconciler
-        self._forget = forget
+        self._forgetting = forgetting
 
     async def __call__(self, job: Job) -> object:
         """Sweep once."""
-        if job.name == FORGET_DELIVERIES:
-            return {"forgotten": await self._forget()}
+        if job.name in self._forgetting:
+            return {"forgotten": await self._forgetting[job.name]()}
         if job.name != RECONCILE:
             raise Unrecoverable(f"queue 'maintenance' has no jobs named {job.name!r}: use {RECONCILE!r}")
         swept = await self._reconciler.sweep()
@@ -270,7 +271,8 @@ async def schedule_reconciler(queues: Queues) -> None:
 
 
 async def schedule_forgetting(queues: Queues) -> None:
-    """Have old deliveries removed from the log every hour; every process that starts may call this."""
-    await queues.maintenance.schedulers.upsert(
-        FORGET_DELIVERIES, name=FORGET_DELIVERIES, every_ms=_HOUR_MS, options=queues.maintenance.defaults
-    )
+    """Have old deliveries and idempotency keys removed every hour; every process that starts may call this."""
+    for name in (FORGET_DELIVERIES, FORGET_IDEMPOTENCY_KEYS):
+        await queues.maintenance.schedulers.upsert(
+            name, name=name, every_ms=_HOUR_MS, options=queues.maintenance.defaults
+        )

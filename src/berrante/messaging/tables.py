@@ -5,6 +5,7 @@ from berrante.messaging.automations.models import automation_runs, automations
 from berrante.messaging.campaigns.models import campaign_recipients, campaigns
 from berrante.messaging.contacts.models import contacts
 from berrante.messaging.endpoints.models import webhook_deliveries, webhook_endpoints
+from berrante.messaging.idempotency.models import idempotency_keys
 from berrante.messaging.instances.models import instances
 from berrante.messaging.messages.models import messages
 from berrante.messaging.organizations.models import organizations
@@ -18,6 +19,7 @@ __all__ = [
     "campaign_recipients",
     "campaigns",
     "contacts",
+    "idempotency_keys",
     "instances",
     "messages",
     "organizations",

@@ -40,6 +40,13 @@ REQUEST_FAILED = LogEvent(
     "http.failed", "error", ("method", "path", "error", "exc_info"), "A request met an error of ours and got a 500."
 )
 
+IDEMPOTENCY_UNSTORED = LogEvent(
+    "idempotency.unstored",
+    "error",
+    ("organization_id", "error"),
+    "A request with `Idempotency-Key` was done, but its answer could not be kept: sent again, it would be done again.",
+)
+
 WORKER_STARTED = LogEvent("worker.started", "debug", ("queue", "worker", "concurrency"), "A worker takes jobs.")
 WORKER_STOPPED = LogEvent(
     "worker.stopped", "debug", ("queue", "worker", "handed_back"), "A worker ended; `handed_back` jobs wait again."

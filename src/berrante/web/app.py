@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berrante import __version__
 from berrante.telemetry import events
-from berrante.web import api, errors, health, webhooks
+from berrante.web import api, errors, health, idempotency, webhooks
 from berrante.web.services import Services
 
 
@@ -33,6 +33,8 @@ def create_app(application: Services) -> FastAPI:
     async def root() -> dict[str, str]:
         return {"name": "berrante", "version": __version__, "health": "/health", "openapi": "/openapi.json"}
 
+    idempotency.describe(app)
+    app.add_middleware(idempotency.Idempotency)
     app.add_middleware(_Observed)
     return app
 

@@ -9,6 +9,7 @@ from berrante.engine import Connection
 from berrante.gateways.protocol import EventSink, Gateway
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.endpoints import Deliveries, Endpoints
+from berrante.messaging.idempotency import IdempotencyKeys
 from berrante.messaging.instances import Instances
 from berrante.messaging.messages import Messages
 from berrante.messaging.queues import Queues
@@ -42,6 +43,8 @@ class Services(Protocol):
     def endpoints(self) -> Endpoints: ...
     @property
     def deliveries(self) -> Deliveries: ...
+    @property
+    def idempotency_keys(self) -> IdempotencyKeys: ...
     @property
     def unknowns(self) -> WebhookUnknowns: ...
 

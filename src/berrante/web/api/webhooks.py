@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from berrante.messaging.endpoints import Endpoint
 from berrante.web.auth import CurrentKey
+from berrante.web.idempotency import idempotency_id
 from berrante.web.services import services
 
 router = APIRouter(tags=["webhooks"])
@@ -92,6 +93,7 @@ async def create(request: Request, response: Response, key: CurrentKey, body: We
         url=body.url,
         events=body.events,
         description=body.description,
+        endpoint_id=idempotency_id(request),
     )
     return _shown_once(endpoint, response)
 
