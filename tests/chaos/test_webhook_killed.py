@@ -44,12 +44,12 @@ async def test_a_process_killed_in_mid_delivery_leaves_it_to_another_that_sends_
             receiver.answers.append(asyncio.Event())  # the first request is never answered
             delivery_id = await endpoints.ping(owner, endpoint.id)
             processes.append(await start())
-            await until(lambda: receiver.requests, timeout_s=30)
+            await until(lambda: receiver.requests, timeout_s=50)
             processes[0].kill()
             await processes[0].wait()
 
             processes.append(await start())
-            await until(lambda: len(receiver.requests) == 2, timeout_s=30)
+            await until(lambda: len(receiver.requests) == 2, timeout_s=50)
 
             async def is_delivered() -> bool:
                 return (await deliveries.get(owner, endpoint.id, delivery_id)).status == "delivered"

@@ -139,6 +139,16 @@ async def test_a_name_server_that_is_silent_is_left_too() -> None:
     assert "within 0.05 s" in str(answer.error)
 
 
+async def test_a_name_that_cannot_be_looked_up_is_a_failure() -> None:
+    async def unknown(host: str, port: int) -> Sequence[str]:
+        raise UnicodeError("label empty or too long")
+
+    answer = await Sender(resolve=unknown).post("https://x.example.com/", body=b"{}", headers={})
+    assert answer.error == "UnicodeError: label empty or too long"
+    nowhere = await Sender(resolve=Names([])).post("https://x.example.com/", body=b"{}", headers={})
+    assert nowhere.error == "x.example.com has no address"
+
+
 async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")

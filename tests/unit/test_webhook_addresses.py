@@ -92,6 +92,12 @@ def test_loopback_is_allowed_only_where_it_is_said_and_nothing_else_with_it() ->
         "https://[::ffff:10.0.0.1]/",
         "https://169.254.169.254/latest/meta-data",
         "https://[bad",
+        "https://.example.com/",
+        "https://a..example.com/",
+        "https://-a.example.com/",
+        "https://" + "a" * 64 + ".com/",
+        "https://" + "a." * 130 + "com/",
+        "https://exa%6dple.com/",
         "https://example.com/" + "x" * 2_000,
     ],
 )
@@ -100,7 +106,9 @@ def test_a_url_that_no_webhook_may_have_is_refused_by_name(url: str) -> None:
         checked_url(url)
 
 
-@pytest.mark.parametrize("url", ["https://example.com", "https://example.com:8443/a?b=c", "https://8.8.8.8/x"])
+@pytest.mark.parametrize(
+    "url", ["https://example.com", "https://example.com:8443/a?b=c", "https://8.8.8.8/x", "https://a-b_c.example.com./"]
+)
 def test_other_urls_are_kept_as_they_are(url: str) -> None:
     assert checked_url(url) == url
 

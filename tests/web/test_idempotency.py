@@ -16,12 +16,13 @@ from sqlalchemy import func, select, update
 
 from berrante.app import Application
 from berrante.messaging.endpoints.models import webhook_endpoints
+from berrante.messaging.idempotency import Begun
 from berrante.messaging.idempotency.models import idempotency_keys
 from berrante.settings import Settings, WebhooksSettings
 from berrante.web.app import create_app
 from berrante.web.auth import CurrentKey
 from berrante.web.errors import WebError
-from berrante.web.idempotency import MAX_BODY, idempotency_id
+from berrante.web.idempotency import MAX_BODY, _Once, idempotency_id
 from tests.waiting import until
 
 HOOK = {"url": "http://127.0.0.1:9/x", "events": ["*"]}
@@ -209,6 +210,21 @@ async def test_an_unforeseen_error_is_not_kept_either(web: Web) -> None:
     assert _code(await web.post()) == (500, "internal_error")
     web.work.act = lambda: {"ok": True}
     assert (await web.post()).status_code == 200
+
+
+async def test_a_request_that_never_answers_frees_its_key(web: Web) -> None:
+    keys = web.application.idempotency_keys
+    organization_id = (await web.application.api_keys.verify(web.secret)).organization_id  # type: ignore[union-attr]
+    begun = await keys.begin(organization_id, "k", fingerprint=b"f")
+    assert isinstance(begun, Begun)
+
+    async def silent(*_: object) -> None:
+        return None
+
+    await _Once(silent, keys, begun, silent).do({}, silent)
+    again = await keys.begin(organization_id, "k", fingerprint=b"f")
+    assert isinstance(again, Begun)
+    assert again.id == begun.id
 
 
 async def test_too_many_requests_is_forgotten(web: Web) -> None:

@@ -123,6 +123,9 @@ class _Once:
             if not self.settled:
                 await self.keys.give_up(self.begun)
             raise
+        else:
+            if not self.settled:  # it never answered
+                await self.keys.give_up(self.begun)
         finally:
             # Cancelled, as at a stop: the lease ends by itself, and the next same request takes over.
             renewing.cancel()

@@ -4,6 +4,7 @@ Whoever may name a URL for us to call must not reach with it what only we can re
 network, a cloud's metadata service.
 """
 
+import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from berrante.messaging.errors import Invalid
 from berrante.messaging.fields import storable
 
 _LONGEST: Final = 2_000
+_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62}(?<!-))?(\.[a-z0-9_]([a-z0-9_-]{0,62}(?<!-))?)*\.?")
 
 #: IANA's IPv4 special-purpose registry, multicast and the reserved block: nothing of it is a public server.
 _NOT_PUBLIC_4: Final = tuple(
@@ -83,6 +85,8 @@ def checked_url(url: str, *, loopback: bool = False) -> str:
         raise Invalid("url", "has a fragment", remedy="leave out '#' and what follows")
     if port == 0:
         raise Invalid("url", "has port 0", remedy="give another, or none")
+    if not _is_address(host) and not _NAME.fullmatch(host):
+        raise Invalid("url", f"names {host[:60]!r}, which is no host", remedy="give https://host/path")
     if _is_address(host) and not is_allowed(host, loopback=loopback):
         raise Invalid("url", f"names {host}, which is no public address", remedy="give a public server")
     return url

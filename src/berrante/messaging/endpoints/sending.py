@@ -84,7 +84,8 @@ class Sender:
             error = f"no whole answer within {self._within_s:g} s"
         except Refused as refused:
             error = str(refused)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as failure:
+        # UnicodeError: how Python says that a name is none that can be looked up.
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as failure:
             error = f"{type(failure).__name__}: {failure}"[:_LONGEST_ERROR]
         ms = round((time.monotonic() - started) * 1_000)
         return Answer(status=status, body=kept, ms=ms, error=storable(error) if error else None)
