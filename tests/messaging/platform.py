@@ -72,6 +72,7 @@ class Platform:
             queues=self.queues,
             gateways=gateways or {"simulator": self.gateway},
             clock=self.clock,
+            campaign_per_minute=60_000,
         )
 
     def work(self, *names: QueueName, gateways: Mapping[str, Gateway] | None = None, concurrency: int = 5) -> None:

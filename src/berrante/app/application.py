@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from berrante.app.engines import Engines, open_engines
 from berrante.app.observing import observed
-from berrante.app.options import WORKED, job_options, worker_options
+from berrante.app.options import WORKED, campaign_per_minute, job_options, worker_options
 from berrante.app.reaching import reach
 from berrante.engine import Connection, Worker
 from berrante.gateways.simulator import Latency, Simulator
@@ -60,7 +60,7 @@ class Application:
         self.api_keys = ApiKeys(database)
         self.messages = Messages(database)
         self.automations = Automations(database)
-        self.campaigns = Campaigns(database, self.queues)
+        self.campaigns = Campaigns(database, self.queues, connection.now_ms)
         self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms)
         self.unknowns = WebhookUnknowns(database)
 
@@ -99,7 +99,11 @@ class Application:
         """
         worked = list(dict.fromkeys(names))
         handle = handlers(
-            database=self.database, queues=self.queues, gateways=self.gateways, clock=self.connection.now_ms
+            database=self.database,
+            queues=self.queues,
+            gateways=self.gateways,
+            clock=self.connection.now_ms,
+            campaign_per_minute=campaign_per_minute(self.settings),
         )
         if QueueName.MAINTENANCE in worked:
             await schedule_reconciler(self.queues)

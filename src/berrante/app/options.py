@@ -11,6 +11,7 @@ from berrante.settings import Settings
 
 #: The queues that a worker works on; ``dead-letter`` waits for people.
 WORKED: Final = tuple(name for name in QueueName if name is not QueueName.DEAD_LETTER)
+_FASTEST: Final = 1_000_000.0
 
 
 def job_options(settings: Settings) -> Mapping[QueueName, JobOptions]:
@@ -27,12 +28,20 @@ def job_options(settings: Settings) -> Mapping[QueueName, JobOptions]:
     return options
 
 
+def campaign_per_minute(settings: Settings) -> float:
+    """Return how many messages a minute a number sends for a campaign that says nothing of it."""
+    queue = settings.campaign
+    return min(_FASTEST, queue.rate_max * 60_000 / queue.rate_duration_ms) if queue.rate_max else _FASTEST
+
+
 def worker_options(settings: Settings, name: QueueName) -> WorkerOptions:
     """Return how a queue's worker works; its retention is for jobs whose producer said nothing of it."""
     queue = settings.queue(name)
+    # A campaign's rate is of messages per number: its handler keeps it, and one job writes many.
+    limited = queue.rate_max and name is not QueueName.CAMPAIGN
     return WorkerOptions(
         concurrency=queue.concurrency,
-        rate=RateLimit(max=queue.rate_max, duration_ms=queue.rate_duration_ms) if queue.rate_max else None,
+        rate=RateLimit(max=queue.rate_max, duration_ms=queue.rate_duration_ms) if limited else None,
         lock_ms=queue.lock_ms,
         stalled_interval_ms=queue.stalled_interval_ms,
         max_stalled=queue.max_stalled,

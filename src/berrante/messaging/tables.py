@@ -2,7 +2,14 @@
 
 from berrante.messaging.api_keys.models import api_keys
 from berrante.messaging.automations.models import automation_runs, automations
-from berrante.messaging.campaigns.models import campaign_recipients, campaigns
+from berrante.messaging.campaigns.models import (
+    campaign_days,
+    campaign_entries,
+    campaign_numbers,
+    campaign_recipients,
+    campaign_settings,
+    campaigns,
+)
 from berrante.messaging.contact_imports.models import contact_import_chunks, contact_import_errors, contact_imports
 from berrante.messaging.contacts.models import consents, contacts, opt_outs
 from berrante.messaging.instances.models import instances
@@ -15,7 +22,11 @@ __all__ = [
     "api_keys",
     "automation_runs",
     "automations",
+    "campaign_days",
+    "campaign_entries",
+    "campaign_numbers",
     "campaign_recipients",
+    "campaign_settings",
     "campaigns",
     "consents",
     "contact_import_chunks",

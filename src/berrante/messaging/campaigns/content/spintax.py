@@ -1,8 +1,8 @@
-"""Spintax: ``{Hi|Hello|Oi}`` becomes one of its alternatives, always the same one for the same recipient.
+r"""Spintax: ``{Hi|Hello|Oi}`` becomes one of its alternatives, always the same one for the same recipient.
 
 It is turned into Liquid before Liquid is read, so that alternatives may hold Liquid, what a contact is called is never
 spun, and one template serves all recipients. Liquid's own ``{{ … }}`` and ``{% … %}`` are left as they are, and so are
-braces without a ``|`` between them. ``\\{``, ``\\|`` and ``\\}`` stand for the bare characters.
+braces without a ``|`` between them. ``\{``, ``\|`` and ``\}`` stand for the bare characters.
 """
 
 import re
@@ -57,7 +57,7 @@ def spin(source: str) -> Spun:
     return _Writer().write(_read(source))
 
 
-def _read(source: str) -> list[_Piece]:
+def _read(source: str) -> list[_Piece]:  # noqa: PLR0912  one branch per kind of token
     top: list[_Piece] = []
     open_: list[_Group] = []
     end = 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Final
 
-from berrante.messaging.campaigns.pace.policy import Policy
+from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE, Policy
 
 #: A number that was late (a slow tick, a full lane) makes up for at most this much.
 _CATCH_UP: Final = timedelta(seconds=1)
@@ -68,7 +68,7 @@ def gap(policy: Policy, luck: float) -> timedelta:
     >>> gap(Policy(per_minute=60, jitter=0.5), 0.0), gap(Policy(per_minute=60, jitter=0.5), 1.0)
     (datetime.timedelta(microseconds=500000), datetime.timedelta(seconds=1, microseconds=500000))
     """
-    return timedelta(seconds=60 / policy.per_minute * (1 + policy.jitter * (2 * luck - 1)))
+    return timedelta(seconds=60 / (policy.per_minute or DEFAULT_PER_MINUTE) * (1 + policy.jitter * (2 * luck - 1)))
 
 
 def daily_limit(state: NumberState, policy: Policy) -> tuple[int | None, str]:

@@ -44,7 +44,8 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    per_minute: Annotated[float, Field(gt=0, le=1_000_000)] = DEFAULT_PER_MINUTE
+    #: None: what the process is set to (``BERRANTE_CAMPAIGN_RATE_MAX``).
+    per_minute: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     #: A gap between two messages is drawn from the mean gap, more or less this share of it.
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.3
     #: How many messages wait in a number's lane at most.
@@ -54,6 +55,8 @@ class Policy(BaseModel):
     #: Messages a day and number to people who never wrote to it.
     daily_first_contacts: Annotated[int, Field(ge=1)] | None = None
     daily: Annotated[int, Field(ge=1)] | None = None
+    #: The campaign pauses itself once this share of its messages failed (of 20 at least); None: never.
+    pause_at_failures: Annotated[float, Field(gt=0, le=1)] | None = 0.3
     quiet: Quiet | None = None
     days: Annotated[list[str], Field(min_length=1)] = list(DAYS)
     #: The campaign's own zone: its days, and recipients of whom no zone is known.
@@ -85,6 +88,10 @@ class Policy(BaseModel):
             where = ".".join(("pace", *(str(part) for part in first["loc"])))
             problem = first["msg"].removeprefix("Value error, ")
             raise Invalid(where, problem[:1].lower() + problem[1:], remedy="see docs/campaigns.md") from None
+
+    def at(self, per_minute: float) -> "Policy":
+        """Return the policy with the rate that holds if it has none of its own."""
+        return self if self.per_minute is not None else self.model_copy(update={"per_minute": per_minute})
 
     def stored(self) -> dict[str, Any]:
         """Return the policy as JSON, which ``read`` reads back."""
