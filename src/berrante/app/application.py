@@ -12,7 +12,7 @@ from berrante.engine import Connection, Worker
 from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.automations import Automations
-from berrante.messaging.campaigns import Campaigns
+from berrante.messaging.campaigns import CampaignAccount, Campaigns
 from berrante.messaging.handlers import handlers
 from berrante.messaging.instances import Instances
 from berrante.messaging.intake import Intake
@@ -61,6 +61,9 @@ class Application:
         self.messages = Messages(database)
         self.automations = Automations(database)
         self.campaigns = Campaigns(database, self.queues, connection.now_ms)
+        self.campaign_account = CampaignAccount(
+            database, self.queues, connection.now_ms, per_minute=campaign_per_minute(settings)
+        )
         self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms)
         self.unknowns = WebhookUnknowns(database)
 

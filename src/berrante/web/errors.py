@@ -3,8 +3,8 @@
 Codes are stable words for programs; messages are for people and may change.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -43,10 +43,17 @@ class WebError(Exception):
 
 
 def answer(
-    status: int, code: str, message: str, *, field: str | None = None, headers: dict[str, str] | None = None
+    status: int,
+    code: str,
+    message: str,
+    *,
+    field: str | None = None,
+    headers: dict[str, str] | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> JSONResponse:
-    """Return an error's response."""
-    error = {"code": code, "message": message} | ({"field": field} if field else {})
+    """Return an error's response; ``details`` are for programs."""
+    error: dict[str, Any] = {"code": code, "message": message}
+    error |= ({"field": field} if field else {}) | ({"details": dict(details)} if details else {})
     return JSONResponse({"error": error}, status_code=status, headers=headers)
 
 
@@ -77,7 +84,9 @@ async def _web(_: Request, error: Exception) -> JSONResponse:
 async def _domain(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, MessagingError)
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
-    return answer(status, error.code, str(error), field=getattr(error, "field", None))
+    return answer(
+        status, error.code, str(error), field=getattr(error, "field", None), details=getattr(error, "details", None)
+    )
 
 
 async def _malformed(_: Request, error: Exception) -> JSONResponse:

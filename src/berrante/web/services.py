@@ -8,8 +8,10 @@ from fastapi import Request
 from berrante.engine import Connection
 from berrante.gateways.protocol import EventSink, Gateway
 from berrante.messaging.api_keys import ApiKeys
+from berrante.messaging.campaigns import CampaignAccount, Campaigns
 from berrante.messaging.instances import Instances
 from berrante.messaging.messages import Messages
+from berrante.messaging.outbound.service import Outbound
 from berrante.messaging.queues import Queues
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
@@ -37,6 +39,12 @@ class Services(Protocol):
     def api_keys(self) -> ApiKeys: ...
     @property
     def messages(self) -> Messages: ...
+    @property
+    def campaigns(self) -> Campaigns: ...
+    @property
+    def campaign_account(self) -> CampaignAccount: ...
+    @property
+    def outbound(self) -> Outbound: ...
     @property
     def unknowns(self) -> WebhookUnknowns: ...
 

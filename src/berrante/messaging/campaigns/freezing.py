@@ -4,6 +4,7 @@ A batch moves the campaign's cursor in its own transaction, so a freeze that was
 is left out silently: who is not written to is a row too, with the reason.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -23,6 +24,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
     null,
     or_,
     select,
@@ -57,6 +59,8 @@ class Plan:
     at: datetime
     #: Whose list it is, if another campaign's: a preview has no recipients of its own.
     entries_of: UUID | None = None
+    #: Whose pending recipients are meant, instead of the audience anew.
+    recipients_of: UUID | None = None
 
     @property
     def list_id(self) -> UUID:
@@ -96,6 +100,21 @@ async def counts_by_reason(connection: AsyncConnection, plan: Plan) -> dict[str,
     reason = func.coalesce(found.c.reason, "planned")
     query = select(reason, func.count()).group_by(reason)
     return {row[0]: row[1] for row in await connection.execute(query)}
+
+
+async def groups_of(connection: AsyncConnection, plan: Plan, *, zone_field: str | None) -> Sequence[Any]:
+    """Count the recipients by what the scheduler knows of them: number, stranger, zone, the number's first digits."""
+    if plan.recipients_of is not None:
+        pending = (campaign_recipients.c.campaign_id == plan.recipients_of, campaign_recipients.c.status == "pending")
+        found = select(campaign_recipients).where(*pending).subquery()
+    else:
+        found = _whole(plan).subquery()
+    zone = found.c.params["fields"][zone_field or ""].astext
+    groups = [found.c.reason, found.c.instance_id, found.c.stranger, zone.label("zone")]
+    # A plus and nine digits: what the longest prefix of a zone has.
+    prefix = func.substr(found.c.address, 1, 10).label("prefix")
+    query = select(*groups, prefix, func.count().label("number")).group_by(*groups[:3], literal_column("zone"), prefix)
+    return (await connection.execute(query)).all()
 
 
 async def _contacts(
@@ -210,7 +229,7 @@ def _placed(source: Select[Any], position: int) -> Select[Any]:
 def _frozen_params(contact: FromClause, params: ColumnElement[Any]) -> ColumnElement[Any]:
     c = contact.c
     return func.jsonb_build_object(
-        "name", c.name, "language", c.language, "tags", c.tags, "fields", c.fields, "params", params
+        "name", c.name, "language", c.language, "tags", c.tags, "fields", c.fields, "params", params, type_=JSONB
     )
 
 

@@ -107,6 +107,14 @@ class Campaigns:
             )
         return found[0] if found else None
 
+    async def find(self, campaign_id: UUID) -> Campaign:
+        """Return a campaign of whatever organization, for the platform's own commands. Raises ``Missing``."""
+        async with self._database.begin() as connection:
+            found = await load(connection, campaigns.c.id == campaign_id)
+        if not found:
+            raise Missing("campaign", campaign_id)
+        return found[0]
+
     async def list(self, organization_id: UUID, limit: int = 50, before: UUID | None = None) -> list[Campaign]:
         """Return up to ``limit`` of an organization's campaigns, newest first, those older than the id ``before``."""
         where = [campaigns.c.organization_id == organization_id]
@@ -230,6 +238,8 @@ class Campaigns:
         """Count the recipients by what became of them. Raises ``Missing``."""
         async with self._database.begin() as connection:
             campaign = await self._owned(connection, organization_id, campaign_id)
+            if campaign.frozen_at is None:  # no batch may move from the list to the recipients while we count both
+                campaign = await self._locked(connection, organization_id, campaign_id)
             progress = await count(connection, campaign_id, at=moment(self._clock()))
             if campaign.frozen_at is not None or campaign.audience.segment is not None:
                 return progress

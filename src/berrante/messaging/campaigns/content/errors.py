@@ -15,6 +15,7 @@ class TemplateInvalid(Invalid):
         self.column = index - (before.rfind("\n") + 1) + 1
         self.problem = problem
         super().__init__(field, f"line {self.line}, column {self.column}", remedy=problem)
+        self.details = {"line": self.line, "column": self.column}
         self._place = (source, index)
 
     def within(self, field: str) -> "TemplateInvalid":

@@ -8,8 +8,8 @@ class SegmentInvalid(Invalid):
 
     code = "segment_invalid"
 
-    def __init__(self, source: str, index: int, *, found: str, expected: str) -> None:
+    def __init__(self, index: int, *, found: str, expected: str) -> None:
         self.position = index + 1
         self.expected = expected
         super().__init__("segment", f"position {self.position}: found {found}", remedy=f"expected {expected}")
-        self.source = source
+        self.details = {"position": self.position, "expected": expected}

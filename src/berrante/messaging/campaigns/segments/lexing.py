@@ -43,7 +43,7 @@ def tokens(source: str) -> list[Token]:
             expected = (
                 'a text that ends with a quote (inside it \\" and \\\\)' if quote else "a field, a value or a sign"
             )
-            raise SegmentInvalid(source, at, found=repr(source[at : at + 12]), expected=expected)
+            raise SegmentInvalid(at, found=repr(source[at : at + 12]), expected=expected)
         kind = match.lastgroup or ""
         found.append(Token(kind=kind, text=match[kind], index=match.start(kind)))
         at = match.end()

@@ -55,13 +55,12 @@ def parse(source: str) -> Condition:
     """
     if len(source) > MAX_SOURCE:
         found, expected = f"{len(source)} characters", f"at most {MAX_SOURCE}"
-        raise SegmentInvalid(source, MAX_SOURCE, found=found, expected=expected)
+        raise SegmentInvalid(MAX_SOURCE, found=found, expected=expected)
     return _Parser(source).whole()
 
 
 class _Parser:
     def __init__(self, source: str) -> None:
-        self._source = source
         self._tokens = tokens(source)
         self._at = 0
         self._depth = 0
@@ -93,7 +92,7 @@ class _Parser:
 
     def _error(self, expected: str, token: Token | None = None) -> SegmentInvalid:
         token = token or self._now
-        return SegmentInvalid(self._source, token.index, found=token.shown, expected=expected)
+        return SegmentInvalid(token.index, found=token.shown, expected=expected)
 
     def _either(self) -> Condition:
         found = [self._all()]
