@@ -1,6 +1,5 @@
 """Real servers for tests: one Valkey and one PostgreSQL for each worker of a session, or a test's very own."""
 
-import os
 import secrets
 import shutil
 import signal
@@ -16,9 +15,6 @@ import pytest_asyncio
 from berrante.embedded import EmbeddedPostgres, EmbeddedValkey
 from berrante.engine import Connection
 from tests.waiting import until
-
-#: Tables of commands are as wide in CI as in a window.
-os.environ.setdefault("COLUMNS", "200")
 
 _TEMPLATE = "berrante_template"
 #: Data of a test session needs to survive nothing.
@@ -50,7 +46,7 @@ class OwnServer:
         """SIGKILL, and wait until the kernel has ended it."""
         process = self._process()
         process.kill()
-        await until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+        await until(lambda: _is_over(process))
 
     def pause(self) -> None:
         """Freeze the server: connections stay open and nothing answers."""
@@ -69,6 +65,13 @@ class OwnServer:
 
     def _process(self) -> psutil.Process:
         return psutil.Process(self.server.pid)
+
+
+def _is_over(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it went between the two questions
+        return True
 
 
 @pytest.fixture(scope="session")

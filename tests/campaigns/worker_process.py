@@ -41,11 +41,16 @@ class Screens:
         return f"SIM{message_id.hex.upper()}"
 
     async def send(self, message: OutboundMessage) -> Accepted:
-        await asyncio.sleep(self._luck.random() * 0.01)
         redis = self._connection.redis
+        await self._linger()
         await redis.sadd(f"{self._prefix}-screen", f"{message.to} {message.wire_id}")
-        await asyncio.sleep(self._luck.random() * 0.01)  # time to be killed between what was seen and what is stored
+        await self._linger()
         return Accepted(provider_id=message.wire_id, accepted_at_ms=self._connection.now_ms())
+
+    async def _linger(self) -> None:
+        """Be somewhere between claim, screen and answer for some round trips, so that a kill finds us there."""
+        for _ in range(self._luck.randrange(20)):
+            await self._connection.redis.ping()
 
 
 async def _work(orders: Orders) -> None:

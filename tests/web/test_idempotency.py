@@ -47,7 +47,7 @@ class Work:
         self.ids.append(idempotency_id(request))
         if self.hold is not None:
             await self.hold.wait()
-        response.headers["Location"] = f"/v1/work/{self.done}"
+        response.headers["Location"] = f"/v1/tasks/{self.done}"
         return self.act() | {"number": self.done}
 
 
@@ -59,7 +59,7 @@ class Web:
     work: Work
     secret: str
 
-    async def post(self, path: str = "/v1/work", *, key: str | None = "k1", **how: Any) -> httpx.Response:
+    async def post(self, path: str = "/v1/tasks", *, key: str | None = "k1", **how: Any) -> httpx.Response:
         headers = {"X-API-Key": how.pop("secret", self.secret), **how.pop("headers", {})}
         if key is not None:
             headers["Idempotency-Key"] = key
@@ -79,7 +79,7 @@ async def web(application: Application) -> AsyncIterator[Web]:
     organization = await application.organizations.create("Acme")
     _, secret = await application.api_keys.issue(organization.id, "test")
     app, work = create_app(application), Work()
-    app.add_api_route("/v1/work", work.__call__, methods=["POST"])
+    app.add_api_route("/v1/tasks", work.__call__, methods=["POST"])
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield Web(application, app, client, work, secret)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from berrante.app import Application
 from berrante.cli.console import log, output, run
@@ -29,7 +29,7 @@ def list_(*, data_dir: DataDir = None) -> None:
     """List the newest campaigns of every organization."""
 
     async def work(application: Application) -> None:
-        table = Table("id", "organization", "name", "status", "planned", "open", "sent", "failed")
+        table = Table(Column("id", no_wrap=True), "organization", "name", "status", "planned", "open", "sent", "failed")
         for organization in await application.organizations.list():
             for each in await application.campaigns.list(organization.id, 20):
                 counts = each.counts or {}

@@ -66,6 +66,14 @@ class Place:
     stats: GroupStats
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Override:
+    """What was set by hand for one group: limits of its own, or a pause."""
+
+    limits: GroupLimits | None = None
+    paused: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Groups:
     """The groups of one queue, for operators and for whoever sets limits.
@@ -86,6 +94,12 @@ class Groups:
         """Return the limits that a group has of its own, or None."""
         raw = cast("bytes | None", await self.connection.redis.hget(self.keys.state("groups:limits"), group))
         return grouping.read_set(raw or b"")[1]
+
+    async def overrides(self) -> dict[str, Override]:
+        """Return what was set by hand, for every group that has anything of its own."""
+        found = cast("dict[bytes, bytes]", await self.connection.redis.hgetall(self.keys.state("groups:limits")))
+        read = {name.decode(): grouping.read_set(raw) for name, raw in found.items()}
+        return {name: Override(limits=limits, paused=paused) for name, (paused, limits) in read.items()}
 
     async def clear(self, group: str) -> bool:
         """Let the workers' default hold for a group again; False if it did already."""

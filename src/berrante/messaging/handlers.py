@@ -52,6 +52,9 @@ def handlers(
         paced = await pacing.reconcile(await Instances(database).list_all()) if pacing else 0
         return {**asdict(await reconciler.sweep()), "imports": await imports.restore(), "paced": paced}
 
+    async def retain(_: Job) -> object:
+        return asdict(await keeper.sweep())
+
     def forgetting(forget: Callable[[], Awaitable[int]]) -> Chore:
         async def chore(_: Job) -> object:
             return {"forgotten": await forget()}
@@ -76,7 +79,7 @@ def handlers(
             MaintenanceHandler(
                 {
                     RECONCILE: reconcile,
-                    RETAIN: lambda _: keeper.sweep(),
+                    RETAIN: retain,
                     IMPORT: imports.handle,
                     FORGET_DELIVERIES: forgetting(Deliveries(database, queues, clock=clock).forget),
                     FORGET_IDEMPOTENCY_KEYS: forgetting(IdempotencyKeys(database).forget_old),

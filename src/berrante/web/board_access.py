@@ -1,6 +1,7 @@
 """Who comes to the board: the platform's owner, by the session of ``/login``, or a program by HTTP Basic."""
 
 from typing import Final
+from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -8,6 +9,7 @@ from starlette.responses import Response
 from berrante.messaging.audit import Actor, record
 from berrante.store import Database
 from berrante.telemetry import events
+from berrante.web import request_id
 from berrante.web.auth import owner_of
 from berrante.web.board import Guard, Identity, OnWrite, OwnerByPassword, refusal
 from berrante.web.errors import WebError
@@ -39,7 +41,12 @@ def audited(database: Database) -> OnWrite:
         events.BOARD_WRITE(person=identity.id, action=action, queue=queue, job_id=job_id)
         subject = ("job", f"{queue}/{job_id}") if job_id else ("queue", queue or "all")
         async with database.platform(because="the queues are the platform's") as connection:
-            actor = Actor(kind="person", id=None, name=identity.name)
+            actor = Actor(kind="person", id=_person(identity), name=identity.name, request_id=request_id.current.get())
             await record(connection, organization_id=None, actor=actor, action=f"board.{action}", subject=subject)
 
     return on_write
+
+
+def _person(identity: Identity) -> UUID | None:
+    """Return the person's id; by HTTP Basic only the address is known."""
+    return UUID(identity.id) if identity.id != identity.name else None

@@ -121,7 +121,7 @@ class _Once:
         renewing = asyncio.create_task(self._renew())
         try:
             await self.app(scope, receive, self._answered)
-        except Exception:
+        except Exception:  # whatever it was: it is raised again
             if not self.settled:
                 await self.keys.give_up(self.begun)
             raise

@@ -56,7 +56,7 @@ class OutboundHandler:
         if job.name != SEND:
             raise Unrecoverable(f"queue 'outbound' has no jobs named {job.name!r}: use 'send'")
         payload = read(job, SendPayload)
-        held_ms = self._holds.remaining_ms(*_lanes(payload).values())
+        held_ms = self._holds.remaining_ms(payload.organization_id)
         if held_ms:
             return Snooze(held_ms)
         attempts = job.options.attempts
@@ -156,8 +156,8 @@ class OutboundHandler:
                 await self._outcomes.released(claim, error, charged=False, now_ms=now_ms)
                 if holds is Scope.NUMBER:
                     return RateLimited(delay_ms)  # its lane rests, for all workers
-                if holds is not None:
-                    self._holds.hold(_lanes(payload)[holds], delay_ms)
+                if holds is Scope.ACCOUNT:
+                    self._holds.hold(payload.organization_id, delay_ms)
                 return Snooze(delay_ms)
             case Charge() if is_last:
                 await self._outcomes.failed(claim, error, charged=True, now_ms=now_ms)
@@ -165,10 +165,3 @@ class OutboundHandler:
             case Charge():
                 await self._outcomes.released(claim, error, charged=True, now_ms=now_ms)
                 raise error
-
-
-def _lanes(payload: SendPayload) -> dict[Scope, tuple[Scope, object]]:
-    return {
-        Scope.NUMBER: (Scope.NUMBER, payload.instance_id),
-        Scope.ACCOUNT: (Scope.ACCOUNT, payload.organization_id),
-    }

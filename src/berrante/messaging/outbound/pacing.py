@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from berrante.engine import GroupLimits, GroupRate, Queue
+from berrante.engine import GroupLimits, GroupRate, Override, Queue
 from berrante.engine.connection import is_unavailable
 from berrante.messaging.instances import Instance
 from berrante.messaging.instances.settings import InstanceSettings
@@ -45,15 +45,18 @@ class Pacing:
             self.delayed(instance.id, str(error))
 
     async def reconcile(self, instances: Sequence[Instance]) -> int:
-        """Compare every number's lane with its settings and return how many were changed."""
-        return sum([await self._set(instance.id, instance.configuration) for instance in instances])
-
-    async def _set(self, instance_id: str, settings: InstanceSettings) -> bool:
-        groups, wanted = self.outbound.groups, limits_of(settings)
-        changed = False
-        if await groups.get(instance_id) != wanted:
-            changed = True
-            await (groups.clear(instance_id) if wanted is None else groups.set(instance_id, wanted))
-        if await (groups.pause(instance_id) if settings.paused else groups.resume(instance_id)):
-            changed = True
+        """Compare every number's lane with its settings, and mend and count those that differ."""
+        stand = await self.outbound.groups.overrides()
+        changed = 0
+        for instance in instances:
+            settings = instance.configuration
+            wanted = Override(limits=limits_of(settings), paused=settings.paused)
+            if stand.get(instance.id, Override()) != wanted:
+                await self._set(instance.id, settings)
+                changed += 1
         return changed
+
+    async def _set(self, instance_id: str, settings: InstanceSettings) -> None:
+        groups, limits = self.outbound.groups, limits_of(settings)
+        await (groups.clear(instance_id) if limits is None else groups.set(instance_id, limits))
+        await (groups.pause(instance_id) if settings.paused else groups.resume(instance_id))

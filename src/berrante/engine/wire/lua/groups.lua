@@ -161,6 +161,12 @@ local function open_groups(base, now, fallback)
     touch(group)
   end
 
+  -- Lets a job wait again whose run is over.
+  function groups.take_back(id, name, priority, first)
+    groups.release(id, name)
+    groups.put(id, name, priority, first)
+  end
+
   local function free(id, name)
     if slotted == nil then slotted = rcall("EXISTS", slots) == 1 end
     local slot = slotted and rcall("HGET", slots, id)
