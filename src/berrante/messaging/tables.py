@@ -2,6 +2,7 @@
 
 from berrante.messaging.api_keys.models import api_keys
 from berrante.messaging.automations.models import automation_runs, automations
+from berrante.messaging.baileys.models import baileys_journal, baileys_keys, baileys_sessions
 from berrante.messaging.campaigns.models import campaign_recipients, campaigns
 from berrante.messaging.contacts.models import contacts
 from berrante.messaging.instances.models import instances
@@ -14,6 +15,9 @@ __all__ = [
     "api_keys",
     "automation_runs",
     "automations",
+    "baileys_journal",
+    "baileys_keys",
+    "baileys_sessions",
     "campaign_recipients",
     "campaigns",
     "contacts",
