@@ -11,6 +11,7 @@ import { fenced } from './leases.js';
  */
 export async function authState(pool, lease, seal, onFailure) {
   const { instanceId, organizationId } = lease;
+  let retired = false;
   const told = async work => {
     try {
       return await work();
@@ -24,13 +25,15 @@ export async function authState(pool, lease, seal, onFailure) {
   const creds = sealed ? JSON.parse(seal.open(sealed, instanceId, 'creds'), BufferJSON.reviver) : initAuthCreds();
   return {
     creds,
+    /** Store nothing more: a socket that was closed goes on for a while, and must not bring back what was wiped. */
+    retire: () => (retired = true),
     keys: {
       get: (type, ids) => told(async () => {
         if (!ids.length) return {};
         const found = await pool.query('SELECT id, value FROM baileys_keys WHERE instance_id = $1 AND type = $2 AND id = ANY ($3)', [instanceId, type, ids]);
         return Object.fromEntries(found.rows.map(({ id, value }) => [id, revived(type, seal.open(value, instanceId, type, id))]));
       }),
-      set: data => told(() => fenced(pool, lease, async client => {
+      set: data => retired ? Promise.reject(new Error('the socket was closed')) : told(() => fenced(pool, lease, async client => {
         for (const [type, entries] of Object.entries(data)) {
           const all = Object.entries(entries);
           const gone = all.filter(([, value]) => !value).map(([id]) => id);
@@ -48,7 +51,7 @@ export async function authState(pool, lease, seal, onFailure) {
       })),
     },
     /** Store the credentials; `paired` says that the phone has let us in. */
-    save: () => told(() => fenced(pool, lease, client => client.query(
+    save: async () => retired || told(() => fenced(pool, lease, client => client.query(
       'UPDATE baileys_sessions SET creds = $2, paired = $3, updated_at = now() WHERE instance_id = $1',
       [instanceId, seal.seal(JSON.stringify(creds, BufferJSON.replacer), instanceId, 'creds'), Boolean(creds.account)],
     ))),
@@ -58,8 +61,9 @@ export async function authState(pool, lease, seal, onFailure) {
 /** Forget a number's account: nothing that could open it again stays. */
 export async function wipe(pool, lease) {
   await fenced(pool, lease, async client => {
-    await client.query('DELETE FROM baileys_keys WHERE instance_id = $1', [lease.instanceId]);
+    // The row first: it waits for commits that are under way.
     await client.query('UPDATE baileys_sessions SET creds = NULL, paired = false, updated_at = now() WHERE instance_id = $1', [lease.instanceId]);
+    await client.query('DELETE FROM baileys_keys WHERE instance_id = $1', [lease.instanceId]);
   });
 }
 

@@ -16,6 +16,7 @@ const STOPPED = new Set(['absent', 'expired', 'elsewhere', 'logged_out', 'banned
 export class Line extends EventEmitter {
   #deps;
   #socket;
+  #auth;
   #sending;
   #timer;
   #attempt = 0;
@@ -70,6 +71,7 @@ export class Line extends EventEmitter {
       await socket.logout().catch(error => write('warning', 'logout.unheard', { instance_id: this.instanceId, reason: error.message }));
     }
     await this.#saving;
+    this.#auth?.retire();
     await wipe(this.#deps.pool, this);
     this.#become('absent', { me: null, qr: null, code: null });
   }
@@ -125,6 +127,7 @@ export class Line extends EventEmitter {
     try {
       const auth = await authState(this.#deps.pool, this, this.#deps.seal, error => this.#storageFailed(error));
       if (this.#stopped) return;
+      this.#auth = auth;
       this.#socket = this.#listen(auth);
     } catch (error) {
       if (error instanceof LeaseLost) this.#lost();
@@ -191,6 +194,7 @@ export class Line extends EventEmitter {
     const pairing = !auth.creds.account;
     this.#socket = undefined;
     await this.#saving;
+    auth.retire();
     if (this.#stopped) return;
     this.status.close = { code: code ?? null, reason: String(error?.message ?? 'closed').slice(0, 200) };
     const next = afterClose(code, { pairing });

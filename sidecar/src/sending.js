@@ -48,7 +48,7 @@ export class Sending {
     const socket = current();
     try {
       const jid = await this.#jid(socket, message.to);
-      // Listens before it sends; a failure must not be unhandled while the send itself still runs.
+      // A receipt of the same id proves it as well. Listens before it sends; a failure must not be unhandled while the send itself still runs.
       const acknowledged = socket.waitForMessage(message.id, this.#settings.ackMs).then(ack => ({ ack }), error => ({ error }));
       await socket.sendMessage(jid, { text: message.text }, { messageId: message.id });
       const { ack, error } = await acknowledged;
@@ -61,7 +61,7 @@ export class Sending {
       }
       return { id: message.id, accepted_at_ms: Number(ack.attrs.t) * 1000 || Date.now() };
     } catch (error) {
-      throw named(error);
+      throw named(error, socket);
     }
   }
 
@@ -89,10 +89,10 @@ function remember(map, key, value, most) {
   if (map.size > most) map.delete(map.keys().next().value);
 }
 
-function named(error) {
+function named(error, socket) {
   if (error instanceof Refused || error instanceof InDoubt) return error;
   if (error instanceof LeaseLost) return new Refused({ ...linkDropped(), code: 'lease_lost', message: error.message });
-  const code = error.output?.statusCode;
-  if (code === 428 || code === 408 || /closed|timed out/i.test(error.message)) return new Refused(linkDropped());
+  // Whatever it is called: an answer that did not come, or a link that is gone.
+  if (error.output?.statusCode === 408 || !socket.ws.isOpen) return new Refused(linkDropped());
   return new Refused({ scope: 'message', action: 'retry', code: 'baileys_error', message: String(error.message).slice(0, 200) });
 }

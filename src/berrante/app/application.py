@@ -1,14 +1,17 @@
 """One process of the service, wired: the one place where every part is made and knows of the others."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from berrante.app.engines import Engines, open_engines
 from berrante.app.observing import observed
 from berrante.app.options import WORKED, job_options, worker_options
 from berrante.app.reaching import reach
+from berrante.app.sidecar import open_sidecars
 from berrante.engine import Connection, Worker
+from berrante.gateways.baileys import BaileysGateway, Sidecars
 from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.automations import Automations
@@ -27,6 +30,9 @@ from berrante.settings import Settings
 from berrante.store import Database
 from berrante.telemetry import log_notice
 
+if TYPE_CHECKING:
+    from berrante.gateways.protocol import Gateway
+
 
 class Application:
     """Everything that a process needs; ``Application.open`` makes it and closes it.
@@ -44,6 +50,7 @@ class Application:
         engines: Engines,
         database: Database,
         connection: Connection,
+        sidecars: Sidecars,
         latency_ms: Latency | int | None = None,
     ) -> None:
         self.settings = settings
@@ -53,7 +60,9 @@ class Application:
         self.queues = open_queues(connection, prefix=settings.queue_prefix, options=job_options(settings))
         self.intake = Intake(self.queues)
         self.simulator = Simulator(self.intake, clock=connection.now_ms, latency_ms=latency_ms)
-        self.gateways = {self.simulator.name: self.simulator}
+        self.sidecars = sidecars
+        baileys = BaileysGateway(sidecars)
+        self.gateways: Mapping[str, Gateway] = {self.simulator.name: self.simulator, baileys.name: baileys}
         self.organizations = Organizations(database)
         self.people = People(database)
         self.instances = Instances(database)
@@ -83,11 +92,19 @@ class Application:
         async with (
             open_engines(settings, alone=alone) as engines,
             Connection.from_url(engines.redis_url) as connection,
+            open_sidecars(settings) as sidecars,
         ):
             database = Database(engines.database_url, pool_size=settings.database_pool)
             try:
                 await reach(engines, connection=connection, database=database, migrating=migrating)
-                yield cls(settings, engines=engines, database=database, connection=connection, latency_ms=latency_ms)
+                yield cls(
+                    settings,
+                    engines=engines,
+                    database=database,
+                    connection=connection,
+                    sidecars=sidecars,
+                    latency_ms=latency_ms,
+                )
             finally:
                 await database.close()
 

@@ -7,15 +7,16 @@ import typer
 
 from berrante import __version__
 from berrante.app import AppError
-from berrante.cli import checking, processes, queues, settings_table
+from berrante.cli import checking, instances, processes, queues, settings_table
 from berrante.cli.console import errors
 from berrante.embedded import EmbeddedError
 from berrante.engine import EngineError
+from berrante.gateways.baileys import BaileysError
 from berrante.messaging.errors import MessagingError
 from berrante.settings import SettingsInvalid
 from berrante.telemetry import scrubbed
 
-_KNOWN: Final = (SettingsInvalid, AppError, EmbeddedError, EngineError, MessagingError)
+_KNOWN: Final = (SettingsInvalid, AppError, EmbeddedError, EngineError, MessagingError, BaileysError)
 
 app = typer.Typer(
     help="Berrante moves WhatsApp messages for many organizations at once.",
@@ -27,10 +28,12 @@ app = typer.Typer(
 app.command()(processes.up)
 app.command()(processes.web)
 app.command()(processes.worker)
+app.command()(processes.sidecar)
 app.command()(processes.migrate)
 app.command()(checking.doctor)
 app.command("settings")(settings_table.settings)
 app.add_typer(queues.app, name="queues")
+app.add_typer(instances.app, name="instances")
 
 
 def _version(wanted: bool) -> None:

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from berrante.engine.connection import is_unavailable
+from berrante.gateways.baileys import BaileysError, NumberUnknown
 from berrante.messaging.errors import Invalid, MessagingError, Missing, Taken, WrongState
 from berrante.messaging.outage import is_away
 
@@ -55,6 +56,7 @@ def install(app: FastAPI) -> None:
     handlers: dict[type[Exception], _Handler] = {
         WebError: _web,
         MessagingError: _domain,
+        BaileysError: _baileys,
         RequestValidationError: _malformed,
         HTTPException: _http,
     }
@@ -78,6 +80,11 @@ async def _domain(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, MessagingError)
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
     return answer(status, error.code, str(error), field=getattr(error, "field", None))
+
+
+async def _baileys(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, BaileysError)
+    return answer(404 if isinstance(error, NumberUnknown) else 503, error.code, str(error))
 
 
 async def _malformed(_: Request, error: Exception) -> JSONResponse:

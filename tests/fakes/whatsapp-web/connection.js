@@ -136,6 +136,7 @@ export class Connection {
         return this.#receipt(stanza);
       case 'ack':
         if (stanza.attrs.class === 'message') this.account.waiting.delete(stanza.attrs.id);
+        if (stanza.attrs.class === 'receipt') this.account.waiting.delete(`receipt ${stanza.attrs.id} ${stanza.attrs.type}`);
     }
   }
 

@@ -80,7 +80,7 @@ export class FakeWhatsApp {
     const content = message ?? { conversation: text };
     for (let round = 0; round < (anew ? 2 : 1); round++) {
       const enc = group ? await contact.encryptToGroup(account, group, content) : [await contact.encrypt(account, content)];
-      if (garbled) enc.at(-1).content[enc.at(-1).content.length - 1] ^= 1;
+      if (garbled) enc.at(-1).content[enc.at(-1).content.length - 20] ^= 1; // in the ciphertext: what follows it is not checked
       const stanza = { tag: 'message', attrs: { ...sender(contact, { group, hidden, unresolved }), id, t: seconds(), type: 'text', notify: name }, content: enc };
       account.waiting.set(id, stanza);
       for (let copy = 0; copy < copies; copy++) account.connection?.send(stanza);
@@ -100,8 +100,8 @@ export class FakeWhatsApp {
     const attrs = { from: `${from}${SERVER}`, id, t: seconds(), ...(type ? { type } : {}) };
     const stanza = { tag: 'receipt', attrs };
     const { connection, waiting } = this.account(user);
-    if (connection) connection.send(stanza);
-    else waiting.set(`receipt ${id} ${type}`, stanza);
+    waiting.set(`receipt ${id} ${type}`, stanza);
+    connection?.send(stanza);
   }
 
   /** End the account's stream: 401 unlinks it, 403 refuses it from now on, 440 says that another took its place. */

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -42,6 +43,10 @@ class Sidecar:
 
     def events(self, name: str) -> list[Line]:
         return [line for line in self.said if line.event == name]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.environment['BERRANTE_BAILEYS_PORT']}"
 
     async def ready(self) -> None:
         await asyncio.wait_for(self.process.ready.wait(), 60)
@@ -97,14 +102,18 @@ async def sidecar(
     running = asyncio.create_task(process.run())
     async with Sidecars([f"http://127.0.0.1:{port}"], token=TOKEN, on_need=process.need) as sidecars:
         made = Sidecar(
-            process=process, environment=process.environment, sidecars=sidecars, gateway=BaileysGateway(sidecars), said=said
+            process=process,
+            environment=process.environment,
+            sidecars=sidecars,
+            gateway=BaileysGateway(sidecars),
+            said=said,
         )
         try:
             process.need()
             await made.ready()
             yield made
         finally:
-            print(*said, sep="\n")  # pytest shows it with a failure
+            sys.stdout.write("\n".join(map(repr, said)))  # pytest shows it with a failure
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running

@@ -22,7 +22,7 @@ class NodeMissing(BaileysError):
     code = "node_missing"
 
     def __init__(self) -> None:
-        super().__init__("Baileys needs Node 22 or newer: pip install 'berrante[baileys]', or set BERRANTE_BAILEYS_NODE")
+        super().__init__("Baileys needs Node ≥ 22: pip install 'berrante[baileys]', or set BERRANTE_BAILEYS_NODE")
 
 
 class SidecarUninstalled(BaileysError):

@@ -53,7 +53,9 @@ class SidecarProcess:
         Raises ``NodeMissing`` and ``SidecarUninstalled`` if it cannot even be started.
         """
         await self._needed.wait()
-        installed = self._installed or await asyncio.to_thread(install, self._data_dir)
+        installed = self._installed
+        if installed is None:
+            installed = await asyncio.to_thread(install, self._data_dir)
         rest_s = _FIRST_REST_S
         while True:
             was_ready = await self._once(installed)
@@ -69,7 +71,7 @@ class SidecarProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env=os.environ | self.environment | {"SIDECAR_CHILD": "1"},
+            env=dict(os.environ) | self.environment | {"SIDECAR_CHILD": "1"},
             limit=_LINE_LIMIT,
         )
         self.pid = process.pid

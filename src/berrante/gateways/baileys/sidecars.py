@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -36,19 +35,17 @@ class NumberStatus:
 class Sidecars:
     """All sidecars of an installation, by their addresses, over one pooled client."""
 
-    def __init__(
-        self, urls: Sequence[str], *, token: str, on_need: Callable[[], None] = lambda: None
-    ) -> None:
-        """``on_need`` is called when a number is to be connected: whoever runs the sidecar may have to start it."""
+    def __init__(self, urls: Sequence[str], *, token: str, on_need: Callable[[], None] = lambda: None) -> None:
+        """Set up; ``on_need`` is called when a number is to be connected, so that who runs the sidecar starts it."""
         self._urls = [url.rstrip("/") for url in urls]
-        self._on_need = on_need
+        self.on_need = on_need
         self._holders: dict[str, str] = {}
         self._client = httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=_TIMEOUT)
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -60,7 +57,7 @@ class Sidecars:
 
         Raises ``SidecarAway``, and ``NumberUnknown`` for an instance that is not on Baileys.
         """
-        self._on_need()
+        self.on_need()
         data = {"organization_id": str(organization_id)} | ({"phone": phone} if phone else {})
         return self._status(instance_id, await self._ask("POST", instance_id, "/connect", data))
 
@@ -91,7 +88,9 @@ class Sidecars:
         """Hand over a message and return the sidecar's answer, whatever it is; raises ``httpx.TransportError``."""
         return await self._request("POST", instance_id, "/messages", message)
 
-    async def _ask(self, method: str, instance_id: str, part: str, data: dict[str, Any] | None = None) -> httpx.Response:
+    async def _ask(
+        self, method: str, instance_id: str, part: str, data: dict[str, Any] | None = None
+    ) -> httpx.Response:
         try:
             response = await self._request(method, instance_id, part, data)
         except httpx.TransportError as error:

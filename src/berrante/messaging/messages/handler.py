@@ -84,16 +84,19 @@ class MessageHandler:
             statement = statement.on_conflict_do_nothing(index_elements=["instance_id", "wire_id"])
             message_id = (await connection.execute(statement.returning(messages.c.id))).scalar_one_or_none()
             is_new = message_id is not None
+            opened: list[OpenRun] = []
             if message_id is not None:
                 # In the message's own transaction: a message that is there has had its runs opened, once.
-                opened = await runs.start(
-                    connection,
-                    organization_id=payload.organization_id,
-                    instance_id=payload.instance_id,
-                    message_id=message_id,
-                    content=content,
-                    at=now,
-                )
+                # What was said in a group was not said to us: an automation would answer each of its members alone.
+                if "group" not in content:
+                    opened = await runs.start(
+                        connection,
+                        organization_id=payload.organization_id,
+                        instance_id=payload.instance_id,
+                        message_id=message_id,
+                        content=content,
+                        at=now,
+                    )
             else:
                 message_id, direction = await _existing(connection, payload.instance_id, wire_id)
                 if direction == "out":  # our own message, told to us by another device of the number

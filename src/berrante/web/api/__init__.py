@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter
 
-from berrante.web.api import messages
+from berrante.web.api import connections, messages
 
 router = APIRouter(prefix="/v1")
 router.include_router(messages.router)
+router.include_router(connections.router)
 
 __all__ = ["router"]
