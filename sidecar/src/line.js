@@ -123,7 +123,7 @@ export class Line extends EventEmitter {
 
   async #open() {
     clearTimeout(this.#timer);
-    this.#become('connecting', { retryAt: null, close: null });
+    this.#become('connecting', { retryAt: null, close: null, qr: null });
     try {
       const auth = await authState(this.#deps.pool, this, this.#deps.seal, error => this.#storageFailed(error));
       if (this.#stopped) return;

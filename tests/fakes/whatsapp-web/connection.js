@@ -135,7 +135,8 @@ export class Connection {
       case 'receipt':
         return this.#receipt(stanza);
       case 'ack':
-        if (stanza.attrs.class === 'message') this.account.waiting.delete(stanza.attrs.id);
+        // An acknowledgement with an error follows a wish to have it once more.
+        if (stanza.attrs.class === 'message' && !stanza.attrs.error) this.account.waiting.delete(stanza.attrs.id);
         if (stanza.attrs.class === 'receipt') this.account.waiting.delete(`receipt ${stanza.attrs.id} ${stanza.attrs.type}`);
     }
   }
@@ -163,7 +164,8 @@ export class Connection {
     this.send(node('ib', { from: SERVER }, [node('offline', { count: String(stanzas.length) })]));
   }
 
-  #receipt({ attrs }) {
+  async #receipt({ attrs }) {
+    if (attrs.type === 'retry') await this.#server.repeat(attrs.id);
     if (!attrs.type || attrs.type === 'inactive') this.account.waiting.delete(attrs.id);
     this.#server.receipts.push({ account: this.account.user, id: attrs.id, type: attrs.type ?? 'delivery' });
     this.send(node('ack', { class: 'receipt', id: attrs.id, from: attrs.to, ...(attrs.type ? { type: attrs.type } : {}) }));

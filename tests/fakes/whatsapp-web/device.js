@@ -57,6 +57,11 @@ export class Device {
     return node('enc', Buffer.from(body, 'binary'), { v: '2', type: type === 3 ? 'pkmsg' : 'msg' });
   }
 
+  /** Begin anew with the account's client the next time. */
+  forget(account) {
+    this.#sessions.delete(address(account).toString());
+  }
+
   /** Write to a group that the account is in: our sender key goes along, as for a member who joined just now. */
   async encryptToGroup(account, group, message) {
     const name = new SenderKeyName(group, { id: this.user, deviceId: 0, toString: () => `${this.user}.0` });

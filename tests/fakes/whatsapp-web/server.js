@@ -25,6 +25,7 @@ export class FakeWhatsApp {
   /** Whether contacts' phones tell that they got and read a message. */
   tells = true;
   #contacts = new Map();
+  #written = new Map();
   #http = http.createServer((request, response) => administer(this, request, response));
   #links = new WebSocketServer({ server: this.#http, path: '/ws/chat' });
 
@@ -74,7 +75,22 @@ export class FakeWhatsApp {
    * A contact writes. `copies` delivers the very same stanza more than once; `anew` encrypts the same message once more,
    * as a phone does that was asked to; `hidden` shows the contact's LID in place of the number; `garbled` breaks it.
    */
-  async write({ user, from, text, message, id = drawnId(), name = 'Contact', group, copies = 1, anew = false, hidden = false, unresolved = false, garbled = false }) {
+  async write(order) {
+    const { id = drawnId() } = order;
+    this.#written.set(id, order);
+    await this.#deliver({ ...order, id });
+    return id;
+  }
+
+  /** A client could not decrypt: its sender's phone opens a session anew and sends the message once more, unbroken. */
+  async repeat(id) {
+    const order = this.#written.get(id);
+    if (!order) return;
+    this.contact(order.from).forget(this.account(order.user));
+    await this.#deliver({ ...order, id, garbled: false, copies: 1, anew: false });
+  }
+
+  async #deliver({ user, from, text, message, id, name = 'Contact', group, copies = 1, anew = false, hidden = false, unresolved = false, garbled = false }) {
     const account = this.account(user);
     const contact = this.contact(from);
     const content = message ?? { conversation: text };
@@ -85,7 +101,6 @@ export class FakeWhatsApp {
       account.waiting.set(id, stanza);
       for (let copy = 0; copy < copies; copy++) account.connection?.send(stanza);
     }
-    return id;
   }
 
   shown(account, contact, id, text) {

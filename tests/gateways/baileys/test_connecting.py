@@ -19,6 +19,7 @@ from tests.gateways.baileys.conftest import OpenSidecar
 from tests.gateways.baileys.fake_whatsapp import NUMBER, FakeWhatsApp
 from tests.gateways.baileys.sidecar import TOKEN, Sidecar
 from tests.messaging.platform import Platform
+from tests.waiting import until
 
 
 @asynccontextmanager
@@ -36,9 +37,17 @@ async def served(made: Sidecar, platform: Platform) -> AsyncIterator[httpx.Async
         headers = {"Authorization": f"Bearer {secret}"}
         serving = asyncio.create_task(serve(create_app(application), listener, until=stop))
         async with httpx.AsyncClient(base_url=address_of(listener), headers=headers, timeout=30) as client:
+            await until(lambda: _answers(client))
             yield client
         stop.set()
         await serving
+
+
+async def _answers(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/")).is_success
+    except httpx.ConnectError:
+        return False
 
 
 async def test_a_number_is_connected_by_the_qr_code_that_is_streamed(
