@@ -26,9 +26,9 @@ _FAILED: Final = ("keep_failed_age_s", "keep_failed_count")
 
 
 def open_sidecars(settings: Settings) -> Sidecars:
-    """Return the sidecars, as the settings name them; does no I/O but for the token's file."""
+    """Return the sidecars, as the settings name them; does no I/O until one is asked for something."""
     urls = [url.strip() for url in settings.baileys.urls.split(",") if url.strip()] or [_own_url(settings)]
-    return Sidecars(urls, token=_token(settings))
+    return Sidecars(urls, token=lambda: _token(settings))
 
 
 async def watch_sidecar(application: "Application", *, until: asyncio.Event) -> None:

@@ -35,12 +35,22 @@ class NumberStatus:
 class Sidecars:
     """All sidecars of an installation, by their addresses, over one pooled client."""
 
-    def __init__(self, urls: Sequence[str], *, token: str, on_need: Callable[[], None] = lambda: None) -> None:
-        """Set up; ``on_need`` is called when a number is to be connected, so that who runs the sidecar starts it."""
+    def __init__(
+        self, urls: Sequence[str], *, token: str | Callable[[], str], on_need: Callable[[], None] = lambda: None
+    ) -> None:
+        """Set up; ``on_need`` is called when a number is to be connected, so that who runs the sidecar starts it.
+
+        A ``token`` that is a function is called for each request.
+        """
         self._urls = [url.rstrip("/") for url in urls]
         self.on_need = on_need
         self._holders: dict[str, str] = {}
-        self._client = httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=_TIMEOUT)
+
+        def authorized(request: httpx.Request) -> httpx.Request:
+            request.headers["Authorization"] = f"Bearer {token() if callable(token) else token}"
+            return request
+
+        self._client = httpx.AsyncClient(auth=authorized, timeout=_TIMEOUT)
 
     async def __aenter__(self) -> Self:
         return self
