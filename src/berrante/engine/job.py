@@ -160,6 +160,12 @@ class Job:
         return read_json(self._hash.get(b"returnvalue"), job_id=self.id, field="returnvalue")
 
     @property
+    def raw_return_value(self) -> str | None:
+        """What the handler returned, as it stands in Redis, whether or not it is JSON."""
+        raw = self._hash.get(b"returnvalue")
+        return raw.decode("utf-8", "replace") if raw is not None else None
+
+    @property
     def failed_reason(self) -> str | None:
         """Why it failed last."""
         raw = self._hash.get(b"failedReason")

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berrante import __version__
 from berrante.telemetry import events
-from berrante.web import api, errors, health, webhooks
+from berrante.web import api, board, errors, health, webhooks
 from berrante.web.services import Services
 
 
@@ -28,6 +28,7 @@ def create_app(application: Services) -> FastAPI:
     errors.install(app)
     for router in (health.router, webhooks.router, api.router):
         app.include_router(router)
+    board.mount(app, board.OwnerByPassword(application.people), options=board.options_of(application.settings))
 
     @app.get("/", include_in_schema=False)
     async def root() -> dict[str, str]:

@@ -10,6 +10,7 @@ from berrante.gateways.protocol import EventSink, Gateway
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.instances import Instances
 from berrante.messaging.messages import Messages
+from berrante.messaging.people import People
 from berrante.messaging.queues import Queues
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
@@ -31,6 +32,8 @@ class Services(Protocol):
     def intake(self) -> EventSink: ...
     @property
     def gateways(self) -> Mapping[str, Gateway]: ...
+    @property
+    def people(self) -> People: ...
     @property
     def instances(self) -> Instances: ...
     @property
