@@ -8,6 +8,7 @@ from berrante.gateways.protocol import Gateway
 from berrante.messaging.automations.handler import AutomationHandler
 from berrante.messaging.campaigns.handler import CampaignHandler
 from berrante.messaging.clock import Clock
+from berrante.messaging.contact_imports import ImportWork
 from berrante.messaging.messages.handler import MessageHandler
 from berrante.messaging.outage import patient
 from berrante.messaging.outbound.handler import OutboundHandler
@@ -27,5 +28,10 @@ def handlers(
         ),
         QueueName.CAMPAIGN: patient(CampaignHandler(database=database, queues=queues, gateways=gateways, clock=clock)),
         QueueName.OUTBOUND: patient(OutboundHandler(database=database, gateways=gateways, clock=clock)),
-        QueueName.MAINTENANCE: patient(MaintenanceHandler(Reconciler(database=database, queues=queues, clock=clock))),
+        QueueName.MAINTENANCE: patient(
+            MaintenanceHandler(
+                Reconciler(database=database, queues=queues, clock=clock),
+                ImportWork(database=database, queues=queues, clock=clock),
+            )
+        ),
     }

@@ -3,7 +3,8 @@
 from berrante.messaging.api_keys.models import api_keys
 from berrante.messaging.automations.models import automation_runs, automations
 from berrante.messaging.campaigns.models import campaign_recipients, campaigns
-from berrante.messaging.contacts.models import contacts
+from berrante.messaging.contact_imports.models import contact_import_chunks, contact_import_errors, contact_imports
+from berrante.messaging.contacts.models import consents, contacts, opt_outs
 from berrante.messaging.instances.models import instances
 from berrante.messaging.messages.models import messages
 from berrante.messaging.organizations.models import organizations
@@ -16,9 +17,14 @@ __all__ = [
     "automations",
     "campaign_recipients",
     "campaigns",
+    "consents",
+    "contact_import_chunks",
+    "contact_import_errors",
+    "contact_imports",
     "contacts",
     "instances",
     "messages",
+    "opt_outs",
     "organizations",
     "people",
     "webhook_unknowns",

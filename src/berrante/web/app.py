@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from berrante import __version__
 from berrante.telemetry import events
 from berrante.web import api, board, errors, health, webhooks
+from berrante.web.body_limit import BodyLimit
 from berrante.web.services import Services
 
 
@@ -34,6 +35,7 @@ def create_app(application: Services) -> FastAPI:
     async def root() -> dict[str, str]:
         return {"name": "berrante", "version": __version__, "health": "/health", "openapi": "/openapi.json"}
 
+    app.add_middleware(BodyLimit)
     app.add_middleware(_Observed)
     return app
 

@@ -8,8 +8,12 @@ from fastapi import Request
 from berrante.engine import Connection
 from berrante.gateways.protocol import EventSink, Gateway
 from berrante.messaging.api_keys import ApiKeys
+from berrante.messaging.contact_imports import ContactImports
+from berrante.messaging.contacts import Contacts
+from berrante.messaging.conversations import Conversations
 from berrante.messaging.instances import Instances
 from berrante.messaging.messages import Messages
+from berrante.messaging.outbound.service import Outbound
 from berrante.messaging.people import People
 from berrante.messaging.queues import Queues
 from berrante.messaging.webhooks import WebhookUnknowns
@@ -40,6 +44,14 @@ class Services(Protocol):
     def api_keys(self) -> ApiKeys: ...
     @property
     def messages(self) -> Messages: ...
+    @property
+    def contacts(self) -> Contacts: ...
+    @property
+    def contact_imports(self) -> ContactImports: ...
+    @property
+    def conversations(self) -> Conversations: ...
+    @property
+    def outbound(self) -> Outbound: ...
     @property
     def unknowns(self) -> WebhookUnknowns: ...
 

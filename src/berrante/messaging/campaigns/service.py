@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import func, insert, select, update
 
-from berrante.messaging.addresses import canonical
+from berrante.messaging.addresses import checked
 from berrante.messaging.campaigns.jobs import tick_job
 from berrante.messaging.campaigns.models import campaign_recipients, campaigns
 from berrante.messaging.campaigns.progress import CampaignProgress, counted, counting
@@ -172,7 +172,7 @@ class Campaigns:
 def _addresses(recipients: Iterable[str]) -> list[str]:
     if isinstance(recipients, str):
         raise Invalid("recipients", "is one text", remedy="give a list of phone numbers")
-    found = dict.fromkeys(canonical(address, field=f"recipients[{index}]") for index, address in enumerate(recipients))
+    found = dict.fromkeys(checked(address, field=f"recipients[{index}]") for index, address in enumerate(recipients))
     if not found:
         raise Invalid("recipients", "is empty", remedy="give at least one phone number")
     if len(found) > _MOST:

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.engine import Job, Unrecoverable
-from berrante.messaging.addresses import canonical
+from berrante.messaging.addresses import as_written, canonical
 from berrante.messaging.automations import runs
 from berrante.messaging.automations.jobs import step_job
 from berrante.messaging.automations.runs import OpenRun
@@ -64,6 +64,7 @@ class MessageHandler:
                 name=storable(payload.from_name)[:200] if payload.from_name else None,
                 at=now,
                 wrote_at=moment(sent_ms),
+                written=as_written(payload.sender),
             )
             row = {
                 "id": new_id(),

@@ -44,7 +44,12 @@ async def find(
 ) -> Found | None:
     """Lock an organization's outgoing message and return it."""
     query = (
-        select(messages, contacts.c.address, campaigns.c.status.label("campaign_status"))
+        select(
+            messages,
+            # Where WhatsApp has another spelling of the number, it is told its own.
+            func.coalesce(contacts.c.whatsapp_address, contacts.c.address).label("address"),
+            campaigns.c.status.label("campaign_status"),
+        )
         .join(contacts, contacts.c.id == messages.c.contact_id)
         .outerjoin(campaign_recipients, campaign_recipients.c.message_id == messages.c.id)
         .outerjoin(campaigns, campaigns.c.id == campaign_recipients.c.campaign_id)
