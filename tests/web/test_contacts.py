@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from berrante.app import Application
-from berrante.web.body_limit import MAX_JSON
+from berrante.web.bodies import MAX_JSON
 from tests.app.process import client_of, working
 from tests.waiting import until
 from tests.web.tenants import made, tenant

@@ -101,7 +101,7 @@ class Instances:
             "verify_token": verify_token,
             "settings": merged({}, settings) if settings else {},
         }
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             owner = select(organizations.c.id).where(organizations.c.id == organization_id)
             if (await connection.execute(owner)).one_or_none() is None:
                 raise Missing("organization", organization_id)
@@ -153,19 +153,23 @@ class Instances:
         """Return an instance of whatever organization, or None; for callers that prove themselves to the instance."""
         if not is_instance_id(instance_id):
             return None
-        async with self._database.begin() as connection:
+        async with self._database.platform(because="a webhook proves itself to the instance") as connection:
             row = (await connection.execute(select(instances).where(instances.c.id == instance_id))).one_or_none()
         return Instance(**row._mapping) if row else None
 
     async def find(self, organization_id: UUID, instance_id: str) -> Instance | None:
         """Return an organization's own instance, or None."""
-        instance = await self.get(instance_id)
-        return instance if instance is not None and instance.organization_id == organization_id else None
+        if not is_instance_id(instance_id):
+            return None
+        query = select(instances).where(instances.c.organization_id == organization_id, instances.c.id == instance_id)
+        async with self._database.tenant(organization_id) as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return Instance(**row._mapping) if row else None
 
     async def list(self, organization_id: UUID) -> list[Instance]:
         """Return an organization's instances, in order of their ids."""
         query = select(instances).where(instances.c.organization_id == organization_id).order_by(instances.c.id)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             return [Instance(**row._mapping) for row in await connection.execute(query)]
 
     async def list_all(self) -> Sequence[Instance]:

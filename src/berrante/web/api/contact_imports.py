@@ -107,7 +107,7 @@ async def create_import(
             instance_id=instance_id,
             filename=filename or name,
             country=country,
-            by=f"API key {key.prefix}…",
+            by=key.label,
         )
     if not begun.is_finished:
         job = import_job(
