@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
+from berrante import __version__
 from berrante.app.engines import Engines, open_engines
 from berrante.app.observing import observed
-from berrante.app.options import WORKED, job_options, worker_options
+from berrante.app.options import WORKED, job_options, kept_for, worker_options
 from berrante.app.reaching import reach
 from berrante.app.secret import secret_key
 from berrante.engine import Connection, Worker
+from berrante.engine.notices import Notice
+from berrante.gateways.measured import measured
 from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.audit import AuditLog
@@ -18,21 +21,22 @@ from berrante.messaging.campaigns import Campaigns
 from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
 from berrante.messaging.conversations import Conversations
+from berrante.messaging.dead_letters import Triage
 from berrante.messaging.handlers import handlers
 from berrante.messaging.instances import Instances
 from berrante.messaging.intake import Intake
 from berrante.messaging.limits import RateLimiter
+from berrante.messaging.maintenance import schedule_maintenance
 from berrante.messaging.messages import Messages
 from berrante.messaging.organizations import Organizations
 from berrante.messaging.outbound.service import Outbound
 from berrante.messaging.people import LoginAttempts, People, Sessions
 from berrante.messaging.queues import QueueName, open_queues
 from berrante.messaging.quotas import Quotas
-from berrante.messaging.reconciler import schedule_reconciler
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
-from berrante.telemetry import log_notice
+from berrante.telemetry import Metrics, log_notice, trace
 
 
 class Application:
@@ -57,10 +61,13 @@ class Application:
         self.engines = engines
         self.database = database
         self.connection = connection
-        self.queues = open_queues(connection, prefix=settings.queue_prefix, options=job_options(settings))
+        self.queues = open_queues(
+            connection, prefix=settings.queue_prefix, options=job_options(settings), trace_context=trace.carrier
+        )
         self.intake = Intake(self.queues)
         self.simulator = Simulator(self.intake, clock=connection.now_ms, latency_ms=latency_ms)
-        self.gateways = {self.simulator.name: self.simulator}
+        self.metrics = Metrics(version=__version__)
+        self.gateways = {gateway.name: measured(gateway, self.metrics) for gateway in (self.simulator,)}
         self.organizations = Organizations(database)
         self.people = People(database)
         self.sessions = Sessions(database)
@@ -78,6 +85,7 @@ class Application:
         self.automations = Automations(database)
         self.campaigns = Campaigns(database, self.queues)
         self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms, quotas=self.quotas)
+        self.triage = Triage(self.queues.dead_letters, connection.now_ms)
         self.unknowns = WebhookUnknowns(database)
 
     @classmethod
@@ -107,18 +115,26 @@ class Application:
             finally:
                 await database.close()
 
+    def _hear(self, notice: Notice) -> None:
+        log_notice(notice)
+        self.metrics.hear(notice)
+
     async def run_workers(self, names: Iterable[QueueName] = WORKED, *, until: asyncio.Event) -> None:
         """Work on the queues until the event is set; then end what runs, within the settings' deadline.
 
-        With ``outbound`` the simulator runs too, and with ``maintenance`` the reconciler. If one of them raises, the
+        With ``outbound`` the simulator runs too, and with ``maintenance`` its schedules. If one of them raises, the
         others are stopped and it is raised here.
         """
         worked = list(dict.fromkeys(names))
         handle = handlers(
-            database=self.database, queues=self.queues, gateways=self.gateways, clock=self.connection.now_ms
+            database=self.database,
+            queues=self.queues,
+            gateways=self.gateways,
+            clock=self.connection.now_ms,
+            kept_for=kept_for(self.settings),
         )
         if QueueName.MAINTENANCE in worked:
-            await schedule_reconciler(self.queues)
+            await schedule_maintenance(self.queues)
         workers = [
             Worker(
                 name.value,
@@ -126,7 +142,7 @@ class Application:
                 self.connection,
                 worker_options(self.settings, name),
                 prefix=self.settings.queue_prefix,
-                listener=log_notice,
+                listener=self._hear,
             )
             for name in worked
         ]

@@ -3,10 +3,11 @@
 import enum
 import platform
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from redis.exceptions import ResponseError
 from sqlalchemy import text
 
 from berrante.app.engines import Engines, open_engines
@@ -14,12 +15,11 @@ from berrante.app.errors import EngineUnreachable
 from berrante.app.reaching import newest_revision, reach_database, reach_redis
 from berrante.embedded import EmbeddedError
 from berrante.engine import Connection, IncompatibleScripts
+from berrante.engine.policy.server_fitness import Flaw, Weight, flaws, server_of
 from berrante.engine.wire.scripts import check_compatible
 from berrante.settings import Settings, unknown_variables
 from berrante.store import Database, revision
 
-_OLDEST_REDIS: Final = (7, 0)
-_OLDEST_VALKEY: Final = (8, 0)
 _OLDEST_POSTGRES: Final = 140_000
 
 
@@ -53,6 +53,23 @@ def judged(name: str, detail: str, *, fits: bool, remedy: str, otherwise: Verdic
 
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
     """Yield the findings. Embedded engines are started for this if nothing runs on the data folder."""
+    for finding in examine_process():
+        yield finding
+    try:
+        async with open_engines(settings) as engines:
+            for finding in await examine_engines(engines):
+                yield finding
+    except EmbeddedError as error:
+        yield Finding(
+            name="embedded engines",
+            verdict=Verdict.BAD,
+            detail=str(error),
+            remedy="or set REDIS_URL and DATABASE_URL",
+        )
+
+
+def examine_process() -> Iterator[Finding]:
+    """Yield what can be said without any engine."""
     yield judged(
         "Python", platform.python_version(), fits=sys.version_info >= (3, 11), remedy="install Python 3.11 or newer"
     )
@@ -65,17 +82,11 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         otherwise=Verdict.DOUBTFUL,
     )
     yield _scripts()
-    try:
-        async with open_engines(settings) as engines:
-            for finding in [*await _redis(engines), *await _database(engines)]:
-                yield finding
-    except EmbeddedError as error:
-        yield Finding(
-            name="embedded engines",
-            verdict=Verdict.BAD,
-            detail=str(error),
-            remedy="or set REDIS_URL and DATABASE_URL",
-        )
+
+
+async def examine_engines(engines: Engines) -> list[Finding]:
+    """Return what is to be said of engines that run."""
+    return [*await _redis(engines), *await _database(engines)]
 
 
 def _scripts() -> Finding:
@@ -95,33 +106,37 @@ async def _redis(engines: Engines) -> list[Finding]:
         except EngineUnreachable as error:
             remedy = "start Redis, or correct REDIS_URL"
             return [Finding(name="Redis", verdict=Verdict.BAD, detail=str(error), remedy=remedy)]
-        about: dict[str, Any] = await connection.redis.info()
-    is_valkey = "valkey_version" in about
-    version = str(about["valkey_version"] if is_valkey else about["redis_version"])
-    oldest = _OLDEST_VALKEY if is_valkey else _OLDEST_REDIS
-    name = "Valkey" if is_valkey else "Redis"
-    policy = str(about.get("maxmemory_policy", "unknown"))
+        try:
+            server = server_of(await connection.redis.info())
+        except ResponseError as error:
+            remedy = "give its user +info, or look at its version and maxmemory-policy yourself"
+            return [Finding(name="Redis", verdict=Verdict.DOUBTFUL, detail=str(error), remedy=remedy)]
+    found = {flaw.code: flaw for flaw in flaws(server)}
+    looked_at = {
+        "version": (server.kind, f"{server.version}, {engines.redis_from}"),
+        "eviction_policy": ("maxmemory-policy", server.policy or "not told"),
+        "append_file": ("append-only file", _on_or_off(server.has_append_file)),
+        "persistence": ("writes to disk", "the last ones succeeded" if server.writes_well else "the last one failed"),
+        "memory": ("memory", f"{(server.used_bytes or 0) // 1_000_000} MB used"),
+        "replica": ("role", server.role or "not told"),
+        "evicted": ("thrown away", f"{server.evicted} keys"),
+    }
     return [
-        judged(
-            name,
-            f"{version}, {engines.redis_from}",
-            fits=tuple(int(part) for part in version.split(".")[:2]) >= oldest,
-            remedy=f"upgrade to {name} {oldest[0]} or newer",
-        ),
-        judged(
-            "maxmemory-policy",
-            policy,
-            fits=policy == "noeviction",
-            remedy="CONFIG SET maxmemory-policy noeviction: any other policy loses jobs",
-        ),
-        judged(
-            "append-only file",
-            "on" if about.get("aof_enabled") else "off",
-            fits=bool(about.get("aof_enabled")),
-            remedy="CONFIG SET appendonly yes: a restart loses jobs otherwise, until the reconciler adds them again",
-            otherwise=Verdict.DOUBTFUL,
-        ),
+        _finding(name, detail, found.get(code))
+        for code, (name, detail) in looked_at.items()
+        if code in found or code not in {"replica", "evicted"}
     ]
+
+
+def _on_or_off(value: bool | None) -> str:
+    return "not told" if value is None else "on" if value else "off"
+
+
+def _finding(name: str, detail: str, flaw: Flaw | None) -> Finding:
+    if flaw is None:
+        return good(name, detail)
+    verdict = Verdict.BAD if flaw.weight is Weight.REFUSED else Verdict.DOUBTFUL
+    return Finding(name=name, verdict=verdict, detail=detail, remedy=flaw.remedy)
 
 
 async def _database(engines: Engines) -> list[Finding]:

@@ -6,20 +6,24 @@ from typing import Any, Final
 import structlog
 
 from berrante.engine import Handler, Job
+from berrante.messaging.maintenance.schedules import RETAIN
 from berrante.messaging.queues import QueueName
 from berrante.messaging.reconciler import RECONCILE
-from berrante.telemetry import events, masked
+from berrante.telemetry import events, masked, trace
 from berrante.telemetry.worker_log import about
 
 _Told = Mapping[str, Any]
 
 
 def observed(name: QueueName, handler: Handler) -> Handler:
-    """Return the handler, but one that tells what came of a job; its own log lines carry the job's ids."""
+    """Return the handler, but one that tells what came of a job; its own log lines carry the job's ids and trace."""
     tell = _TELL[name]
 
     async def handle(job: Job) -> object:
-        with structlog.contextvars.bound_contextvars(queue=job.queue_name, job_id=job.id):
+        with (
+            trace.continued(job.trace_context),
+            structlog.contextvars.bound_contextvars(queue=job.queue_name, job_id=job.id),
+        ):
             outcome = await handler(job)
             data = job.data
             tell(job, data if isinstance(data, Mapping) else {}, outcome if isinstance(outcome, Mapping) else {})
@@ -66,7 +70,9 @@ def _outbound(job: Job, data: _Told, outcome: _Told) -> None:
 
 def _maintenance(job: Job, _: _Told, outcome: _Told) -> None:
     found = {name: number for name, number in outcome.items() if number}
-    if found and job.name == RECONCILE:
+    if found and job.name == RETAIN:
+        events.RETAINED(**about(job), outcome=found)
+    elif found and job.name == RECONCILE:
         hint = "a process was killed between commit and enqueue, or Redis lost data; nothing else was lost"
         events.RECONCILED(**about(job), outcome=found, hint=hint)
 

@@ -16,8 +16,8 @@ from berrante.telemetry import events
 _GRACE_S: Final = 3
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Take the port (0: any free one); raises ``PortTaken``."""
+def listen(host: str, port: int, *, option: str = "--port") -> socket.socket:
+    """Take the port (0: any free one); raises ``PortTaken``, which names the ``option`` that chooses another."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -25,7 +25,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise PortTaken(host, port, reason=error.strerror or str(error)) from error
+        raise PortTaken(host, port, reason=error.strerror or str(error), option=option) from error
     return listener
 
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from berrante.engine import Backoff, Connection, DeadLetters, JobOptions, Queue, Retention
+from berrante.engine.tracing import TraceContext
 
 
 class QueueName(enum.StrEnum):
@@ -81,11 +82,13 @@ def open_queues(
     *,
     prefix: str = "bull",
     options: Mapping[QueueName, JobOptions] = DEFAULT_JOB_OPTIONS,
+    trace_context: TraceContext | None = None,
 ) -> Queues:
     """Open all queues under ``prefix``; does no I/O. A queue that ``options`` leaves out has the default ones."""
 
     def queue(name: QueueName) -> Queue:
-        return Queue(name.value, connection, prefix=prefix, defaults=options.get(name, DEFAULT_JOB_OPTIONS[name]))
+        defaults = options.get(name, DEFAULT_JOB_OPTIONS[name])
+        return Queue(name.value, connection, prefix=prefix, defaults=defaults, trace_context=trace_context)
 
     return Queues(
         connection=connection,

@@ -8,14 +8,12 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, select, update
 
-from berrante.engine import Job, NewJob, Queue, Unrecoverable
+from berrante.engine import NewJob, Queue
 from berrante.messaging.automations.jobs import step_job
 from berrante.messaging.automations.models import automation_runs
 from berrante.messaging.campaigns.jobs import tick_job
 from berrante.messaging.campaigns.models import campaigns
 from berrante.messaging.clock import Clock, moment
-from berrante.messaging.contact_imports.jobs import IMPORT
-from berrante.messaging.contact_imports.working import ImportWork
 from berrante.messaging.lost_jobs import LostJobs, Whereabouts
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.status import OPEN, MessageStatus
@@ -24,7 +22,6 @@ from berrante.messaging.queues import Queues
 from berrante.store import Database
 
 RECONCILE: Final = "reconcile"
-EVERY_MS: Final = 60_000
 #: How old a row must be before its job counts as lost: longer than any way from a commit to its ``add``.
 GRACE: Final = timedelta(seconds=60)
 _BATCH: Final = 500
@@ -175,33 +172,3 @@ def _id(job: NewJob) -> str:
     assert job.options is not None
     assert job.options.job_id is not None
     return job.options.job_id
-
-
-class MaintenanceHandler:
-    """The queue ``maintenance``: handles ``reconcile`` and ``import-contacts``."""
-
-    def __init__(self, reconciler: Reconciler, imports: ImportWork) -> None:
-        self._reconciler = reconciler
-        self._imports = imports
-
-    async def __call__(self, job: Job) -> object:
-        """Sweep once, or work on an import for a while."""
-        if job.name == IMPORT:
-            return await self._imports.handle(job)
-        if job.name != RECONCILE:
-            raise Unrecoverable(f"queue 'maintenance' has no jobs named {job.name!r}: use {RECONCILE!r} or {IMPORT!r}")
-        swept = await self._reconciler.sweep()
-        return {
-            "messages": swept.messages,
-            "runs": swept.runs,
-            "campaigns": swept.campaigns,
-            "failed": swept.failed,
-            "imports": await self._imports.restore(),
-        }
-
-
-async def schedule_reconciler(queues: Queues) -> None:
-    """Have the reconciler run now and every minute from now on; every process that starts may call this."""
-    await queues.maintenance.schedulers.upsert(
-        RECONCILE, name=RECONCILE, every_ms=EVERY_MS, options=queues.maintenance.defaults
-    )

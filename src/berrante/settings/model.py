@@ -33,7 +33,9 @@ class LogFormat(enum.StrEnum):
 
 
 def _redis(url: SecretStr) -> SecretStr:
-    return _url(url, schemes=("redis", "rediss", "unix"), example="redis://host:6379/0")
+    return _url(
+        url, schemes=("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"), example="redis://host:6379/0"
+    )
 
 
 def _postgres(url: SecretStr) -> SecretStr:
@@ -152,7 +154,8 @@ class Settings(BaseSettings):
     redis_url: Annotated[SecretStr, AfterValidator(_redis)] | None = Field(
         None,
         validation_alias="REDIS_URL",
-        description="Redis ≥ 7 or Valkey ≥ 8, `redis://` or `rediss://`; without it an embedded Valkey is started.",
+        description="Redis ≥ 7 or Valkey ≥ 8: `redis://`, `rediss://` or `redis+sentinel://host,host/service/0`; "
+        "without it an embedded Valkey is started.",
     )
     database_url: Annotated[SecretStr, AfterValidator(_postgres)] | None = Field(
         None,
@@ -198,6 +201,19 @@ class Settings(BaseSettings):
     database_pool: int = Field(10, ge=1, le=500, description="Connections to PostgreSQL that a process keeps open.")
     health_timeout_ms: int = Field(
         2_000, ge=10, le=60_000, description="Milliseconds after which `/health` reports a silent engine as down."
+    )
+    health_host: str = Field("127.0.0.1", description="Address that the port of its own for health listens on.")
+    health_port: int = Field(
+        0,
+        ge=0,
+        le=65_535,
+        description="Port on which any process serves `/health` and `/metrics` alone; 0 is none. Keep it private.",
+    )
+    metrics_token: SecretStr | None = Field(
+        None, min_length=16, description="What `/metrics` asks for; without it, `/metrics` is on the health port alone."
+    )
+    keep_messages_days: int = Field(
+        0, ge=0, le=36_500, description="Days that messages are kept in the database; 0 keeps them for ever."
     )
 
     message: QueueSettings = QueueSettings(concurrency=5, rate_max=10, rate_duration_ms=1_000)

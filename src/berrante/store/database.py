@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from berrante.store.tenancy import SETTING, WEB_ROLE
 
@@ -32,6 +33,23 @@ def asyncpg_url(url: str) -> URL:
         query = {("ssl" if name == "sslmode" else name): value for name, value in parsed.query.items()}
         parsed = parsed.set(query=query)
     return parsed
+
+
+class PoolUse(NamedTuple):
+    """A pool's connections: kept open at most, in use, idle, and in use beyond those that are kept."""
+
+    size: int
+    in_use: int
+    idle: int
+    overflow: int
+
+
+class About(NamedTuple):
+    """What a database says of itself; ``revision`` is that of its tables, None before the first migration."""
+
+    version: str
+    size_bytes: int
+    revision: str | None
 
 
 class Database:
@@ -81,6 +99,25 @@ class Database:
         """Raise unless the database answers."""
         async with self.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
+
+    async def about(self) -> About:
+        """Ask the database about itself."""
+        async with self.engine.connect() as connection:
+            version = (await connection.execute(text("SHOW server_version"))).scalar_one()
+            size = (await connection.execute(text("SELECT pg_database_size(current_database())"))).scalar_one()
+            revision = None
+            if (await connection.execute(text("SELECT to_regclass('alembic_version')"))).scalar_one() is not None:
+                found = await connection.execute(text("SELECT version_num FROM alembic_version"))
+                revision = found.scalar_one_or_none()
+        return About(version=str(version).partition(" ")[0], size_bytes=size, revision=revision)
+
+    def pool(self) -> PoolUse:
+        """Tell how busy the pool is."""
+        pool = self.engine.pool
+        assert isinstance(pool, QueuePool)
+        return PoolUse(
+            size=pool.size(), in_use=pool.checkedout(), idle=pool.checkedin(), overflow=max(0, pool.overflow())
+        )
 
     async def close(self) -> None:
         """Close all connections."""

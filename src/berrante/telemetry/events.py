@@ -5,7 +5,7 @@ from typing import Final
 from berrante.telemetry.event import LogEvent
 
 #: What every event about one job carries.
-JOB: Final = ("queue", "job", "job_id", "organization_id", "instance_id", "attempt")
+JOB: Final = ("queue", "job", "job_id", "organization_id", "instance_id", "attempt", "trace_id")
 
 STARTED = LogEvent(
     "service.started", "info", ("version", "pid", "queues", "redis", "database"), "The process is ready to work."
@@ -110,6 +110,7 @@ MESSAGE_SENT = LogEvent(
 RECONCILED = LogEvent(
     "reconciler.found", "warning", (*JOB, "outcome", "hint"), "Rows had lost their jobs; the jobs were added again."
 )
+RETAINED = LogEvent("retention.removed", "info", (*JOB, "outcome"), "Rows and jobs were kept long enough, and went.")
 
 EVENTS: Final = tuple(value for value in list(globals().values()) if isinstance(value, LogEvent))
 
@@ -119,7 +120,8 @@ _HEAD: Final = """\
 Logs go to standard error: lines for people, or with `BERRANTE_LOG_FORMAT=json` one JSON object a line. Every line has
 `timestamp` (UTC), `level` and `event`; a program tells events apart by `event`, whose names and fields are these. A
 field that does not apply is left out. `hint` is a sentence for the operator. Lines for people leave out queue, job,
-organization and attempt at level info.
+organization, attempt and trace at level info. `trace_id` is the same in all that one request or message brought about,
+through every queue; a request's `traceparent` is taken over.
 
 Never logged: the text of a message, a secret, a whole phone number (`+55…4321`), the query of a request.
 

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berrante import __version__
-from berrante.telemetry import events
-from berrante.web import api, board, errors, health, login, request_id, sessions, webhooks
+from berrante.telemetry import events, trace
+from berrante.web import api, board, errors, health, login, metrics, request_id, sessions, webhooks
 from berrante.web.bodies import BodyLimits
 from berrante.web.services import Services
 from berrante.web.tokens import Tokens
@@ -17,19 +17,11 @@ from berrante.web.tokens import Tokens
 
 def create_app(application: Services) -> FastAPI:
     """Make the app over the services of a process, which it neither opens nor closes."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        app.state.health.cancel()
-
     # No docs pages: they load scripts from a CDN. The document itself is at /openapi.json.
-    app = FastAPI(title="Berrante", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.state.application = application
-    app.state.health = health.Health(application)
+    app = FastAPI(title="Berrante", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
+    _watched(app, application, private=False)
     app.state.tokens = Tokens(application.secret_key)
-    errors.install(app)
-    for router in (health.router, webhooks.router, sessions.router, login.router, api.router):
+    for router in (webhooks.router, sessions.router, login.router, api.router):
         app.include_router(router)
     board.mount(app, board.OwnerByPassword(application.people), options=board.options_of(application.settings))
 
@@ -40,6 +32,30 @@ def create_app(application: Services) -> FastAPI:
     app.add_middleware(BodyLimits)
     app.add_middleware(_Observed)
     return app
+
+
+def create_health_app(application: Services) -> FastAPI:
+    """Make the app of the private port: health and metrics alone."""
+    app = FastAPI(title="Berrante", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
+    _watched(app, application, private=True)
+    app.add_middleware(_Observed)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.health.cancel()
+    app.state.scrape.cancel()
+
+
+def _watched(app: FastAPI, application: Services, *, private: bool) -> None:
+    app.state.application = application
+    app.state.health = health.Health(application)
+    app.state.scrape = metrics.Scrape(application, private=private)
+    errors.install(app)
+    app.include_router(health.router)
+    app.include_router(metrics.router)
 
 
 class _Observed:
@@ -68,8 +84,10 @@ class _Observed:
                 message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
+        parent = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1")
         try:
-            await self._app(scope, receive, observed)
+            with trace.continued(parent):
+                await self._app(scope, receive, observed)
         except Exception as error:
             answer = errors.unexpected(error)
             if answer.status_code == 500:

@@ -12,6 +12,7 @@ from berrante.messaging.audit import AuditLog
 from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
 from berrante.messaging.conversations import Conversations
+from berrante.messaging.dead_letters import Triage
 from berrante.messaging.instances import Instances
 from berrante.messaging.limits import RateLimiter
 from berrante.messaging.messages import Messages
@@ -23,6 +24,7 @@ from berrante.messaging.quotas import Quotas
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
+from berrante.telemetry import Metrics
 
 
 class Services(Protocol):
@@ -70,6 +72,10 @@ class Services(Protocol):
     def conversations(self) -> Conversations: ...
     @property
     def outbound(self) -> Outbound: ...
+    @property
+    def metrics(self) -> Metrics: ...
+    @property
+    def triage(self) -> Triage: ...
     @property
     def unknowns(self) -> WebhookUnknowns: ...
 

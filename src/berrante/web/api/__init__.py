@@ -8,6 +8,7 @@ from berrante.web.api import (
     contact_imports,
     contacts,
     conversations,
+    dead_letters,
     instances,
     messages,
     organizations,
@@ -29,6 +30,7 @@ for _part in (
     instances,
     sending,
     conversations,
+    dead_letters,
 ):
     router.include_router(_part.router)
 
