@@ -88,6 +88,7 @@ def test_migrate_says_the_revision_and_may_be_repeated() -> None:
 def test_the_doctor_finds_healthy_engines_healthy() -> None:
     result = _runner.invoke(app, ["doctor"])
     assert result.exit_code == 0, result.output
+    assert "the web side acts as berrante_web" in result.output
     assert "✗" not in result.output
     assert all(name in result.output for name in ("Python", "Valkey", "noeviction", "PostgreSQL", "revision"))
 

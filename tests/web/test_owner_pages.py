@@ -1,5 +1,7 @@
 """What guards the platform owner's pages: a browser is sent to log in, programs get 401 or 403."""
 
+from typing import Annotated
+
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -7,7 +9,7 @@ from fastapi import FastAPI
 from berrante.app import Application
 from berrante.messaging.people import Role
 from berrante.web.app import create_app
-from berrante.web.auth import PlatformOwner
+from berrante.web.auth import Caller, PlatformOwner, require_scope
 from tests.web.access import PASSWORD, error, headers_of, owner_headers, person, tenant
 
 _PAGE = {"Accept": "text/html,*/*", "Sec-Fetch-Mode": "navigate"}
@@ -20,6 +22,10 @@ def app(application: Application) -> FastAPI:
     @app.api_route("/admin/thing", methods=["GET", "POST"])
     async def thing(owner: PlatformOwner) -> str:
         return owner.email
+
+    @app.get("/console/thing")
+    async def scoped(caller: Annotated[Caller, require_scope("campaigns.write")]) -> str:
+        return caller.name
 
     return app
 
@@ -66,3 +72,14 @@ async def test_another_site_cannot_make_the_owners_browser_write(application: Ap
         refused = await client.post("/v1/organizations", json=new, headers={"Sec-Fetch-Site": "same-origin"})
         assert error(refused) == (403, "csrf")
         assert (await client.post("/v1/organizations", json=new, headers={"X-CSRF-Token": csrf})).status_code == 201
+
+
+async def test_a_page_of_an_organization_asks_for_its_scope(application: Application, app: FastAPI) -> None:
+    acme = await tenant(application)
+    async with _client(app) as client:
+        assert (await client.get("/console/thing", headers=acme.headers)).json() == "all"
+        for role, status in ((Role.ADMIN, 200), (Role.AGENT, 403)):
+            await person(application, acme.organization_id, role, f"{role}@example.com")
+            headers = await headers_of(client, f"{role}@example.com")
+            assert (await client.get("/console/thing", headers=headers)).status_code == status
+        assert error(await client.get("/console/thing")) == (401, "unauthorized")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import cached_property
 
 from berrante import __version__
 from berrante.app.engines import Engines, open_engines
@@ -75,7 +76,6 @@ class Application:
         self.audit_log = AuditLog(database)
         self.quotas = Quotas(database, connection.redis, prefix=settings.queue_prefix, clock=connection.now_ms)
         self.rate_limiter = RateLimiter(connection.redis, prefix=settings.queue_prefix)
-        self.secret_key = secret_key(settings)
         self.instances = Instances(database)
         self.api_keys = ApiKeys(database)
         self.messages = Messages(database)
@@ -87,6 +87,11 @@ class Application:
         self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms, quotas=self.quotas)
         self.triage = Triage(self.queues.dead_letters, connection.now_ms)
         self.unknowns = WebhookUnknowns(database)
+
+    @cached_property
+    def secret_key(self) -> str:
+        """What signs sessions; only the web side asks, so only there a missing one matters."""
+        return secret_key(self.settings)
 
     @classmethod
     @asynccontextmanager

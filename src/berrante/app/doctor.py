@@ -6,9 +6,11 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from redis.exceptions import ResponseError
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from berrante.app.engines import Engines, open_engines
 from berrante.app.errors import EngineUnreachable
@@ -18,7 +20,7 @@ from berrante.engine import Connection, IncompatibleScripts
 from berrante.engine.policy.server_fitness import Flaw, Weight, flaws, server_of
 from berrante.engine.wire.scripts import check_compatible
 from berrante.settings import Settings, unknown_variables
-from berrante.store import Database, revision
+from berrante.store import Database, revision, unguarded_tables
 
 _OLDEST_POSTGRES: Final = 140_000
 
@@ -156,6 +158,7 @@ async def _database(engines: Engines) -> list[Finding]:
     else:
         remedy = f"run berrante migrate (to {newest})"
         tables = judged("tables", f"revision {found}" if found else "none yet", fits=found == newest, remedy=remedy)
+    guarded = [await _tenancy(engines)] if found == newest else []
     return [
         judged(
             "PostgreSQL",
@@ -164,4 +167,27 @@ async def _database(engines: Engines) -> list[Finding]:
             remedy=f"upgrade to PostgreSQL {_OLDEST_POSTGRES // 10_000} or newer",
         ),
         tables,
+        *guarded,
     ]
+
+
+async def _tenancy(engines: Engines) -> Finding:
+    """Look whether the web side can act as its role, and whether that role sees less than everything."""
+    database = Database(engines.database_url)
+    try:
+        async with database.tenant(UUID(int=0)) as connection:
+            role = str((await connection.execute(text("SELECT current_user"))).scalar_one())
+        async with database.begin() as connection:
+            unguarded = await unguarded_tables(connection)
+    except SQLAlchemyError as error:
+        remedy = "as an administrator, run GRANT berrante_web TO the login of DATABASE_URL"
+        detail = str(error).partition("\n")[0]
+        return Finding(name="row-level security", verdict=Verdict.BAD, detail=detail, remedy=remedy)
+    finally:
+        await database.close()
+    return judged(
+        "row-level security",
+        f"not on {', '.join(unguarded)}" if unguarded else f"the web side acts as {role}",
+        fits=not unguarded,
+        remedy="run berrante migrate; tables of your own need enable_tenancy",
+    )
