@@ -8,9 +8,11 @@ from berrante.app.engines import Engines, open_engines
 from berrante.app.observing import observed
 from berrante.app.options import WORKED, job_options, worker_options
 from berrante.app.reaching import reach
+from berrante.app.secret import secret_key
 from berrante.engine import Connection, Worker
 from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
+from berrante.messaging.audit import AuditLog
 from berrante.messaging.automations import Automations
 from berrante.messaging.campaigns import Campaigns
 from berrante.messaging.contact_imports import ContactImports
@@ -19,11 +21,13 @@ from berrante.messaging.conversations import Conversations
 from berrante.messaging.handlers import handlers
 from berrante.messaging.instances import Instances
 from berrante.messaging.intake import Intake
+from berrante.messaging.limits import RateLimiter
 from berrante.messaging.messages import Messages
 from berrante.messaging.organizations import Organizations
 from berrante.messaging.outbound.service import Outbound
-from berrante.messaging.people import People
+from berrante.messaging.people import LoginAttempts, People, Sessions
 from berrante.messaging.queues import QueueName, open_queues
+from berrante.messaging.quotas import Quotas
 from berrante.messaging.reconciler import schedule_reconciler
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
@@ -59,6 +63,12 @@ class Application:
         self.gateways = {self.simulator.name: self.simulator}
         self.organizations = Organizations(database)
         self.people = People(database)
+        self.sessions = Sessions(database)
+        self.login_attempts = LoginAttempts(connection.redis, prefix=settings.queue_prefix)
+        self.audit_log = AuditLog(database)
+        self.quotas = Quotas(database, connection.redis, prefix=settings.queue_prefix, clock=connection.now_ms)
+        self.rate_limiter = RateLimiter(connection.redis, prefix=settings.queue_prefix)
+        self.secret_key = secret_key(settings)
         self.instances = Instances(database)
         self.api_keys = ApiKeys(database)
         self.messages = Messages(database)
@@ -67,7 +77,7 @@ class Application:
         self.conversations = Conversations(database, connection.now_ms)
         self.automations = Automations(database)
         self.campaigns = Campaigns(database, self.queues)
-        self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms)
+        self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms, quotas=self.quotas)
         self.unknowns = WebhookUnknowns(database)
 
     @classmethod

@@ -3,9 +3,11 @@
 AppError
 ├── EngineUnreachable   a configured Redis or PostgreSQL does not answer
 ├── NotMigrated         the database's tables are not the newest
-└── PortTaken           another program listens on the web side's port
+├── PortTaken           another program listens on the web side's port
+└── SecretUnreadable    the development secret cannot be kept in the data folder
 """
 
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -46,3 +48,13 @@ class PortTaken(AppError):
         super().__init__(f"cannot listen on {host} port {port} ({reason}): choose another with --port")
         self.host = host
         self.port = port
+
+
+class SecretUnreadable(AppError):
+    """The development secret cannot be kept in the data folder."""
+
+    code = "secret_unreadable"
+
+    def __init__(self, path: Path, *, reason: str) -> None:
+        super().__init__(f"{path} cannot be read or made ({reason}): set BERRANTE_SECRET_KEY")
+        self.path = path

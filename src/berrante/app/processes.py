@@ -36,7 +36,7 @@ async def up(settings: Settings, *, prepare: Prepare) -> None:
             await _together(
                 stop,
                 application.run_workers(WORKED, until=stop),
-                serve(create_app(application), listener, until=stop),
+                serve(create_app(application), listener, until=stop, trusted_proxies=settings.trusted_proxies),
             )
         finally:
             listener.close()
@@ -46,7 +46,7 @@ async def web(settings: Settings) -> None:
     """Run the web side until a signal."""
     async with _process(settings, queues=()) as (application, stop):
         listener = listen(settings.host, settings.port)
-        await serve(create_app(application), listener, until=stop)
+        await serve(create_app(application), listener, until=stop, trusted_proxies=settings.trusted_proxies)
 
 
 async def work(settings: Settings, names: Iterable[QueueName]) -> None:

@@ -36,14 +36,21 @@ def address_of(listener: socket.socket) -> str:
     return f"http://{shown}:{port}"
 
 
-async def serve(app: FastAPI, listener: socket.socket, *, until: asyncio.Event) -> None:
-    """Serve until the event is set; then finish what runs, for some seconds at most."""
+async def serve(
+    app: FastAPI, listener: socket.socket, *, until: asyncio.Event, trusted_proxies: str = "127.0.0.1"
+) -> None:
+    """Serve until the event is set; then finish what runs, for some seconds at most.
+
+    Only ``trusted_proxies`` may say in ``X-Forwarded-For`` who is asking.
+    """
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         lifespan="on",
         server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=trusted_proxies,
         timeout_graceful_shutdown=_GRACE_S,
     )
     server = _Server(config, url=address_of(listener))

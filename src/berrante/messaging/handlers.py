@@ -8,7 +8,7 @@ from berrante.gateways.protocol import Gateway
 from berrante.messaging.automations.handler import AutomationHandler
 from berrante.messaging.campaigns.handler import CampaignHandler
 from berrante.messaging.clock import Clock
-from berrante.messaging.contact_imports import ImportWork
+from berrante.messaging.contact_imports.working import ImportWork
 from berrante.messaging.messages.handler import MessageHandler
 from berrante.messaging.outage import patient
 from berrante.messaging.outbound.handler import OutboundHandler

@@ -1,6 +1,7 @@
 """All tables, so that ``berrante.store.metadata`` is whole once this module is imported."""
 
 from berrante.messaging.api_keys.models import api_keys
+from berrante.messaging.audit.models import audit_log
 from berrante.messaging.automations.models import automation_runs, automations
 from berrante.messaging.campaigns.models import campaign_recipients, campaigns
 from berrante.messaging.contact_imports.models import contact_import_chunks, contact_import_errors, contact_imports
@@ -8,11 +9,13 @@ from berrante.messaging.contacts.models import consents, contacts, opt_outs
 from berrante.messaging.instances.models import instances
 from berrante.messaging.messages.models import messages
 from berrante.messaging.organizations.models import organizations
-from berrante.messaging.people.models import people
+from berrante.messaging.people.models import people, refresh_tokens, sessions
+from berrante.messaging.quotas.models import quotas
 from berrante.messaging.webhooks.models import webhook_unknowns
 
 __all__ = [
     "api_keys",
+    "audit_log",
     "automation_runs",
     "automations",
     "campaign_recipients",
@@ -27,5 +30,8 @@ __all__ = [
     "opt_outs",
     "organizations",
     "people",
+    "quotas",
+    "refresh_tokens",
+    "sessions",
     "webhook_unknowns",
 ]

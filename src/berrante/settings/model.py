@@ -3,14 +3,16 @@
 import enum
 import re
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _HOUR_S: Final = 3_600
 _WEEK_S: Final = 7 * 24 * _HOUR_S
+#: How a secret key begins that was made, not given.
+DEVELOPMENT_KEY: Final = "development-"
 _API_KEY: Final = re.compile(r"brt_live_[A-Za-z0-9_-]{16,200}")
 
 
@@ -51,6 +53,13 @@ def _url(url: SecretStr, *, schemes: tuple[str, ...], example: str) -> SecretStr
     if scheme not in schemes:
         raise ValueError(f"begins with {scheme or 'no scheme'!r}: give an address such as {example}")
     return url
+
+
+class Environment(enum.StrEnum):
+    """Where the process runs; production refuses what is only convenient."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
 
 
 class QueueSettings(BaseModel):
@@ -139,6 +148,24 @@ class Settings(BaseSettings):
         validation_alias="DATABASE_URL",
         description="PostgreSQL, `postgresql://`; without it an embedded PostgreSQL is started.",
     )
+    env: Environment = Field(
+        Environment.DEVELOPMENT,
+        description="`production` demands `BERRANTE_SECRET_KEY`, and cookies that travel over https alone.",
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="Signs sessions of people, 32 characters or more; the same in all processes. Without it, in "
+        "development, one is made and kept in the data folder.",
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Proxies whose `X-Forwarded-For` is believed: addresses or networks with commas between; `*` all.",
+    )
+    requests_per_minute: int = Field(
+        6_000, ge=0, description="API requests per minute and key, unless its organization has a quota; 0 is no limit."
+    )
     data_dir: Path = Field(Path(".berrante"), description="Folder of the embedded engines' data.")
     host: str = Field("127.0.0.1", description="Address that the web side listens on.")
     port: int = Field(8_000, ge=0, le=65_535, description="Port that the web side listens on; 0 is any free one.")
@@ -177,6 +204,17 @@ class Settings(BaseSettings):
 
     owner: OwnerSettings = OwnerSettings()
     demo: DemoSettings = DemoSettings()
+
+    @model_validator(mode="after")
+    def _is_fit_for_production(self) -> Self:
+        key = self.secret_key.get_secret_value() if self.secret_key else ""
+        if self.env is Environment.PRODUCTION and (not key or key.startswith(DEVELOPMENT_KEY)):
+            problem = "is the one of a development machine" if key else "is missing"
+            raise ValueError(
+                f"BERRANTE_SECRET_KEY {problem}, and BERRANTE_ENV is production: "
+                'give one of your own, for instance of: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+            )
+        return self
 
     def queue(self, name: str) -> QueueSettings:
         """Return the settings of a worked queue by its name; ``KeyError`` if nobody works on it."""

@@ -1,13 +1,19 @@
 """The way to one PostgreSQL database, shared by all services of a process."""
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from berrante.store.tenancy import SETTING, WEB_ROLE
+
 _DRIVER: Final = "postgresql+asyncpg"
 _SPELLINGS: Final = frozenset({"postgres", "postgresql", _DRIVER})
+# Both end with the transaction, so a pooler may hand the connection to anyone afterwards.
+_ENTER: Final = text(f"SELECT set_config('role', '{WEB_ROLE}', true), set_config('{SETTING}', :organization_id, true)")
 
 
 def asyncpg_url(url: str) -> URL:
@@ -51,7 +57,24 @@ class Database:
         )
 
     def begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Open a transaction: committed at the end of the block, rolled back if it raises."""
+        """Open a transaction that sees all organizations: committed at the end of the block, rolled back if it raises.
+
+        For workers and commands. What the web side reaches uses ``tenant``, or says in ``platform`` why not.
+        """
+        return self.engine.begin()
+
+    @asynccontextmanager
+    async def tenant(self, organization_id: UUID) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction in which one organization's rows are all there is, whatever the queries ask for.
+
+        A row of another organization is not found, and one written for another is refused by PostgreSQL.
+        """
+        async with self.engine.begin() as connection:
+            await connection.execute(_ENTER, {"organization_id": str(organization_id)})
+            yield connection
+
+    def platform(self, *, because: str) -> AbstractAsyncContextManager[AsyncConnection]:  # noqa: ARG002  for readers
+        """Open a transaction that sees all organizations, on the web side: ``because`` says why it must."""
         return self.engine.begin()
 
     async def ping(self) -> None:

@@ -9,9 +9,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berrante import __version__
 from berrante.telemetry import events
-from berrante.web import api, errors, health, webhooks
-from berrante.web.body_limit import BodyLimit
+from berrante.web import api, errors, health, login, request_id, sessions, webhooks
+from berrante.web.bodies import BodyLimits
 from berrante.web.services import Services
+from berrante.web.tokens import Tokens
 
 
 def create_app(application: Services) -> FastAPI:
@@ -26,21 +27,22 @@ def create_app(application: Services) -> FastAPI:
     app = FastAPI(title="Berrante", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.application = application
     app.state.health = health.Health(application)
+    app.state.tokens = Tokens(application.secret_key)
     errors.install(app)
-    for router in (health.router, webhooks.router, api.router):
+    for router in (health.router, webhooks.router, sessions.router, login.router, api.router):
         app.include_router(router)
 
     @app.get("/", include_in_schema=False)
     async def root() -> dict[str, str]:
         return {"name": "berrante", "version": __version__, "health": "/health", "openapi": "/openapi.json"}
 
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimits)
     app.add_middleware(_Observed)
     return app
 
 
 class _Observed:
-    """Logs each request without its query, and turns what nobody caught into an answer in our form."""
+    """Gives each request its id, logs it without its query, and answers what nobody caught in our form."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -50,11 +52,19 @@ class _Observed:
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
+        given = next((value for name, value in scope["headers"] if name == request_id.HEADER), None)
+        own_id = request_id.chosen(given)
+        request_id.current.set(own_id)
+        state = scope.setdefault("state", {})
 
         async def observed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                rate = {} if status == 429 else state.get("rate_headers", {})
+                more = {"X-Request-Id": own_id, **rate}
+                added = [(name.lower().encode(), value.encode()) for name, value in more.items()]
+                message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
         try:

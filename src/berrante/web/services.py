@@ -8,13 +8,18 @@ from fastapi import Request
 from berrante.engine import Connection
 from berrante.gateways.protocol import EventSink, Gateway
 from berrante.messaging.api_keys import ApiKeys
+from berrante.messaging.audit import AuditLog
 from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
 from berrante.messaging.conversations import Conversations
 from berrante.messaging.instances import Instances
+from berrante.messaging.limits import RateLimiter
 from berrante.messaging.messages import Messages
+from berrante.messaging.organizations import Organizations
 from berrante.messaging.outbound.service import Outbound
+from berrante.messaging.people import LoginAttempts, People, Sessions
 from berrante.messaging.queues import Queues
+from berrante.messaging.quotas import Quotas
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
@@ -39,6 +44,22 @@ class Services(Protocol):
     def instances(self) -> Instances: ...
     @property
     def api_keys(self) -> ApiKeys: ...
+    @property
+    def organizations(self) -> Organizations: ...
+    @property
+    def people(self) -> People: ...
+    @property
+    def sessions(self) -> Sessions: ...
+    @property
+    def login_attempts(self) -> LoginAttempts: ...
+    @property
+    def audit_log(self) -> AuditLog: ...
+    @property
+    def quotas(self) -> Quotas: ...
+    @property
+    def rate_limiter(self) -> RateLimiter: ...
+    @property
+    def secret_key(self) -> str: ...
     @property
     def messages(self) -> Messages: ...
     @property

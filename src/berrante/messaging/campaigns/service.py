@@ -18,6 +18,7 @@ from berrante.messaging.instances.service import Instances
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.status import MessageStatus
 from berrante.messaging.queues import Queues
+from berrante.messaging.quotas import admit_campaign
 from berrante.store import Database, new_id
 
 _MOST: Final = 100_000
@@ -63,7 +64,7 @@ class Campaigns:
         }
         if await Instances(self._database).find(organization_id, instance_id) is None:
             raise Missing("instance", instance_id)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             made = (await connection.execute(insert(campaigns).values(row).returning(campaigns))).one()
             for start in range(0, len(addresses), _CHUNK):
                 chunk = [
@@ -83,14 +84,14 @@ class Campaigns:
     async def get(self, organization_id: UUID, campaign_id: UUID) -> Campaign | None:
         """Return one of an organization's campaigns, or None."""
         query = select(campaigns).where(campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             row = (await connection.execute(query)).one_or_none()
         return Campaign(**row._mapping) if row else None
 
     async def start(self, organization_id: UUID, campaign_id: UUID) -> Campaign:
         """Let a draft run; starting a running campaign again changes nothing.
 
-        Raises ``Missing``, or ``WrongState`` for one that ended. If Redis is away after the commit this raises, but the
+        Raises ``Missing``, ``QuotaExceeded``, or ``WrongState``. If Redis is away after the commit this raises, but the
         campaign runs: the reconciler enqueues it.
         """
         campaign = await self._move(organization_id, campaign_id, source=("draft", "running"), target="running")
@@ -123,7 +124,7 @@ class Campaigns:
         )
         if await self.get(organization_id, campaign_id) is None:
             raise Missing("campaign", campaign_id)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             number = (await connection.execute(planned)).scalar_one()
             counts = {row.status: row.number for row in await connection.execute(counting(campaign_id))}
         return counted(counts, planned=number)
@@ -136,7 +137,7 @@ class Campaigns:
             .order_by(campaigns.c.id.desc())
             .limit(limit)
         )
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             return [Campaign(**row._mapping) for row in await connection.execute(query)]
 
     async def _move(
@@ -144,7 +145,7 @@ class Campaigns:
     ) -> Campaign:
         """Change the status, and with it what hangs on it, in one transaction."""
         own = (campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             # The lock that a tick takes too: no recipient is written to while the campaign ends.
             lock = select(campaigns).where(*own).with_for_update(key_share=True)
             row = (await connection.execute(lock)).one_or_none()
@@ -152,6 +153,8 @@ class Campaigns:
                 raise Missing("campaign", campaign_id)
             if row.status not in source:
                 raise WrongState("campaign", campaign_id, state=row.status, needed=" or ".join(source))
+            if target == "running" and row.status != "running":
+                await admit_campaign(connection, organization_id)
             moved = update(campaigns).where(*own).values(status=target).returning(campaigns)
             campaign = Campaign(**(await connection.execute(moved)).one()._mapping)
             if target == "cancelled":

@@ -2,11 +2,26 @@
 
 from fastapi import APIRouter
 
-from berrante.web.api import contact_imports, contacts, conversations, instances, messages, sending
+from berrante.web.api import (
+    api_keys,
+    audit_log,
+    contact_imports,
+    contacts,
+    conversations,
+    instances,
+    messages,
+    organizations,
+    people,
+    sending,
+)
+from berrante.web.error_model import ERRORS
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", responses=ERRORS)
 # Imports before contacts: "imports" is no contact's id.
-for part in (messages, contact_imports, contacts, instances, sending, conversations):
-    router.include_router(part.router)
+for _part in (
+    *(organizations, people, api_keys, audit_log, messages),
+    *(contact_imports, contacts, instances, sending, conversations),
+):
+    router.include_router(_part.router)
 
 __all__ = ["router"]
