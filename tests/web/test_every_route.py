@@ -3,6 +3,7 @@
 Whatever is asked about another organization's thing has to be answered exactly as about a thing that never was.
 """
 
+import io
 import re
 from typing import Any
 from uuid import uuid4
@@ -52,7 +53,12 @@ async def things_of(application: Application, owner: Tenant, name: str) -> dict[
         body="Oi",
         recipients=["+5511987654321"],
     )
+    begun = await application.contact_imports.begin(
+        io.BytesIO(b"phone\n+5511987654321\n"), organization_id=owner.organization_id, instance_id=name
+    )
     return {
+        "import_id": str(begun.id),
+        "tag": f"tag-of-{name}",
         "organization_id": str(owner.organization_id),
         "person_id": str(ana.id),
         "key_id": str(owner.key_id),

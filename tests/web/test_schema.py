@@ -42,7 +42,12 @@ class Side:
         self.owner = self._runner.run(owner_headers(self.application, self._client))
 
     def ask(self, **request: Any) -> httpx.Response:
-        return self._runner.run(self._client.request(**request))
+        return self._runner.run(self._asked(request))
+
+    async def _asked(self, request: dict[str, Any]) -> httpx.Response:
+        answer = await self._client.request(**request)
+        await answer.request.aread()  # a form's body is a stream, and the checks want to show it
+        return answer
 
     def close(self) -> None:
         self._runner.run(self._client.aclose())

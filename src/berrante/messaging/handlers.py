@@ -9,8 +9,8 @@ from berrante.gateways.protocol import Gateway
 from berrante.messaging.automations.handler import AutomationHandler
 from berrante.messaging.campaigns.handler import CampaignHandler
 from berrante.messaging.clock import Clock
-from berrante.messaging.contact_imports import ImportWork
 from berrante.messaging.contact_imports.jobs import IMPORT
+from berrante.messaging.contact_imports.working import ImportWork
 from berrante.messaging.maintenance import KeptFor, MaintenanceHandler, RetentionKeeper
 from berrante.messaging.maintenance.schedules import RETAIN
 from berrante.messaging.messages.handler import MessageHandler

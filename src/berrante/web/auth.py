@@ -55,11 +55,6 @@ class Caller:
     key: ApiKey | None = None
     person: Person | None = None
 
-    @property
-    def label(self) -> str:
-        """Who it is, for people: a person's address, or the part of a key that may be shown."""
-        return self.person.email if self.person else f"API key {self.key.prefix}…" if self.key else self.name
-
     def need(self, scope: str) -> None:
         """Raise a 403 unless the caller has the scope."""
         if scope not in self.scopes:

@@ -246,7 +246,7 @@ async def erase_contact(request: Request, key: CurrentKey, contact_id: UUID) -> 
 
     It cannot be undone. A hash of the address stays, so that no import brings the person back.
     """
-    await services(request).contacts.erase(key.organization_id, contact_id)
+    await services(request).contacts.erase(key.organization_id, contact_id, actor=key.actor)
 
 
 @router.post("/contacts/{contact_id}/tags", summary="Add tags")
@@ -282,9 +282,14 @@ async def list_consents(request: Request, key: CurrentKey, contact_id: UUID) -> 
     return ConsentsOut(data=[ConsentOut.model_validate(each) for each in found])
 
 
-def _evidence(request: Request, key: Caller, given: EvidenceIn) -> Evidence:
+def _evidence(request: Request, caller: Caller, given: EvidenceIn) -> Evidence:
     at = given.at or moment(services(request).connection.now_ms())
-    return Evidence(source=given.source, text=given.text, at=at, by=key.label)
+    return Evidence(source=given.source, text=given.text, at=at, by=recorder(caller))
+
+
+def recorder(caller: Caller) -> str:
+    """Return what stands in the log of consents for whoever recorded one."""
+    return f"API key {caller.key.prefix}…" if caller.key else f"{caller.name} ({caller.id})"
 
 
 def _out(contact: Contact) -> ContactOut:

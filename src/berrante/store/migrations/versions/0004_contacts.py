@@ -13,6 +13,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+_GUARDED = ("contact_import_errors", "contact_import_chunks", "contact_imports", "opt_outs", "consents")
 _OF_ITS_KIND = (
     "(address_kind = 'phone' AND address ~ '^\\+[0-9]{5,20}$')"
     " OR (address_kind = 'lid' AND address ~ '^[0-9]{5,25}@lid$')"
@@ -27,6 +28,8 @@ def upgrade() -> None:
     _consents()
     _opt_outs()
     _contact_imports()
+    for table in _GUARDED:
+        enable_tenancy(table)
     op.drop_index("ix_messages_contact_id", "messages")
     op.create_index("ix_messages_contact_id_id", "messages", ["contact_id", "id"])
 
@@ -35,7 +38,7 @@ def downgrade() -> None:
     """Take it back; contacts without a phone number go, with their messages, since nothing there can name them."""
     op.drop_index("ix_messages_contact_id_id", "messages")
     op.create_index("ix_messages_contact_id", "messages", ["contact_id"])
-    for table in ("contact_import_errors", "contact_import_chunks", "contact_imports", "opt_outs", "consents"):
+    for table in _GUARDED:
         op.drop_table(table)
     op.execute("DELETE FROM contacts WHERE address_kind <> 'phone'")
     for index in (
