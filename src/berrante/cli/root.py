@@ -7,7 +7,17 @@ import typer
 
 from berrante import __version__
 from berrante.app import AppError
-from berrante.cli import checking, instances, processes, queues, settings_table
+from berrante.cli import (
+    checking,
+    contacts,
+    dead_letters,
+    instances,
+    owner,
+    processes,
+    queues,
+    settings_table,
+    validating,
+)
 from berrante.cli.console import errors
 from berrante.embedded import EmbeddedError
 from berrante.engine import EngineError
@@ -31,9 +41,13 @@ app.command()(processes.worker)
 app.command()(processes.sidecar)
 app.command()(processes.migrate)
 app.command()(checking.doctor)
+app.command("validate")(validating.validate_)
 app.command("settings")(settings_table.settings)
 app.add_typer(queues.app, name="queues")
 app.add_typer(instances.app, name="instances")
+app.add_typer(contacts.app, name="contacts")
+app.add_typer(owner.app, name="owner")
+app.add_typer(dead_letters.app, name="dead-letters")
 
 
 def _version(wanted: bool) -> None:

@@ -2,25 +2,31 @@
 
 from berrante.settings.loading import SettingsInvalid, load, unknown_variables
 from berrante.settings.model import (
+    DEVELOPMENT_KEY,
     BaileysSettings,
     DemoSettings,
+    Environment,
     LogFormat,
     LogLevel,
     OwnerSettings,
     QueueSettings,
     Settings,
+    WebhooksSettings,
 )
 from berrante.settings.table import markdown
 
 __all__ = [
+    "DEVELOPMENT_KEY",
     "BaileysSettings",
     "DemoSettings",
+    "Environment",
     "LogFormat",
     "LogLevel",
     "OwnerSettings",
     "QueueSettings",
     "Settings",
     "SettingsInvalid",
+    "WebhooksSettings",
     "load",
     "markdown",
     "unknown_variables",

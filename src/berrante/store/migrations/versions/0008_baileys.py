@@ -3,8 +3,10 @@
 import sqlalchemy as sa
 from alembic import op
 
+from berrante.store.tenancy import enable_tenancy
+
 revision = "0008"
-down_revision = "0001"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
@@ -48,6 +50,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name="pk_baileys_journal"),
         sa.UniqueConstraint("instance_id", "chat", "message_id", name="uq_baileys_journal_instance_id_chat_message_id"),
     )
+    # The web side needs none of them: it may not even read its own organization's keys.
+    for table in ("baileys_sessions", "baileys_keys", "baileys_journal"):
+        enable_tenancy(table, grants="REFERENCES")
 
 
 def downgrade() -> None:
