@@ -73,7 +73,9 @@ async def test_an_unreachable_redis_ends_with_2_and_the_variable(tmp_path: Path,
 def test_a_queue_that_nobody_works_on_is_refused() -> None:
     result = _runner.invoke(app, ["worker", "dead-letter"])
     assert result.exit_code == 2
-    assert "message, automation, campaign, outbound, maintenance" in " ".join(result.output.replace("│", "").split())
+    assert "message, automation, campaign, outbound, webhook, maintenance" in " ".join(
+        result.output.replace("│", "").split()
+    )
 
 
 @pytest.mark.usefixtures("engines")

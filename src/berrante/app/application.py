@@ -23,7 +23,9 @@ from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
 from berrante.messaging.conversations import Conversations
 from berrante.messaging.dead_letters import Triage
+from berrante.messaging.endpoints import Deliveries, Endpoints, Sender
 from berrante.messaging.handlers import handlers
+from berrante.messaging.idempotency import IdempotencyKeys
 from berrante.messaging.instances import Instances
 from berrante.messaging.intake import Intake
 from berrante.messaging.limits import RateLimiter
@@ -86,6 +88,11 @@ class Application:
         self.campaigns = Campaigns(database, self.queues)
         self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms, quotas=self.quotas)
         self.triage = Triage(self.queues.dead_letters, connection.now_ms)
+        self.endpoints = Endpoints(
+            database, self.queues, allow_loopback=settings.webhooks.allow_loopback, clock=connection.now_ms
+        )
+        self.deliveries = Deliveries(database, self.queues, clock=connection.now_ms)
+        self.idempotency_keys = IdempotencyKeys(database)
         self.unknowns = WebhookUnknowns(database)
 
     @cached_property
@@ -137,6 +144,7 @@ class Application:
             gateways=self.gateways,
             clock=self.connection.now_ms,
             kept_for=kept_for(self.settings),
+            sender=Sender(allow_loopback=self.settings.webhooks.allow_loopback),
         )
         if QueueName.MAINTENANCE in worked:
             await schedule_maintenance(self.queues)

@@ -68,6 +68,17 @@ def _outbound(job: Job, data: _Told, outcome: _Told) -> None:
         )
 
 
+def _webhook(job: Job, data: _Told, outcome: _Told) -> None:
+    if "status" in outcome:
+        named = {"webhook_id": data.get("endpointId"), "delivery_id": data.get("deliveryId")}
+        events.WEBHOOK_SETTLED(
+            **about(job), **named, outcome=outcome["status"], code=outcome.get("code"), reason=outcome.get("reason")
+        )
+        if outcome.get("disabled"):
+            hint = "its organization has to mend it and enable it again: PATCH /v1/webhooks/{id}"
+            events.WEBHOOK_DISABLED(**about(job), **named, reason=outcome["disabled"], hint=hint)
+
+
 def _maintenance(job: Job, _: _Told, outcome: _Told) -> None:
     found = {name: number for name, number in outcome.items() if number}
     if found and job.name == RETAIN:
@@ -82,5 +93,6 @@ _TELL: Final[Mapping[QueueName, Callable[[Job, _Told, _Told], None]]] = {
     QueueName.AUTOMATION: _automation,
     QueueName.CAMPAIGN: _campaign,
     QueueName.OUTBOUND: _outbound,
+    QueueName.WEBHOOK: _webhook,
     QueueName.MAINTENANCE: _maintenance,
 }

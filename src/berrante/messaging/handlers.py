@@ -1,6 +1,6 @@
 """The handlers of all queues, wired."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 
 from berrante.engine import Handler, Job
@@ -11,8 +11,13 @@ from berrante.messaging.campaigns.handler import CampaignHandler
 from berrante.messaging.clock import Clock
 from berrante.messaging.contact_imports.jobs import IMPORT
 from berrante.messaging.contact_imports.working import ImportWork
+from berrante.messaging.endpoints.deliveries import Deliveries
+from berrante.messaging.endpoints.handler import WebhookHandler
+from berrante.messaging.endpoints.sending import Sender
+from berrante.messaging.idempotency import IdempotencyKeys
 from berrante.messaging.maintenance import KeptFor, MaintenanceHandler, RetentionKeeper
-from berrante.messaging.maintenance.schedules import RETAIN
+from berrante.messaging.maintenance.handler import Chore
+from berrante.messaging.maintenance.schedules import FORGET_DELIVERIES, FORGET_IDEMPOTENCY_KEYS, RETAIN
 from berrante.messaging.messages.handler import MessageHandler
 from berrante.messaging.outage import patient
 from berrante.messaging.outbound.handler import OutboundHandler
@@ -28,6 +33,7 @@ def handlers(
     gateways: Mapping[str, Gateway],
     clock: Clock = system_clock,
     kept_for: KeptFor | None = None,
+    sender: Sender | None = None,
 ) -> dict[QueueName, Handler]:
     """Return what works on each queue; ``dead-letter`` has nobody, since people triage it."""
     reconciler = Reconciler(database=database, queues=queues, clock=clock)
@@ -37,14 +43,31 @@ def handlers(
     async def reconcile(_: Job) -> object:
         return {**asdict(await reconciler.sweep()), "imports": await imports.restore()}
 
+    def forgetting(forget: Callable[[], Awaitable[int]]) -> Chore:
+        async def chore(_: Job) -> object:
+            return {"forgotten": await forget()}
+
+        return chore
+
     return {
         QueueName.MESSAGE: patient(MessageHandler(database=database, queues=queues, clock=clock)),
         QueueName.AUTOMATION: patient(
             AutomationHandler(database=database, queues=queues, gateways=gateways, clock=clock)
         ),
         QueueName.CAMPAIGN: patient(CampaignHandler(database=database, queues=queues, gateways=gateways, clock=clock)),
-        QueueName.OUTBOUND: patient(OutboundHandler(database=database, gateways=gateways, clock=clock)),
+        QueueName.OUTBOUND: patient(OutboundHandler(database=database, queues=queues, gateways=gateways, clock=clock)),
+        QueueName.WEBHOOK: patient(
+            WebhookHandler(database=database, queues=queues, sender=sender or Sender(), clock=clock)
+        ),
         QueueName.MAINTENANCE: patient(
-            MaintenanceHandler({RECONCILE: reconcile, RETAIN: lambda _: keeper.sweep(), IMPORT: imports.handle})
+            MaintenanceHandler(
+                {
+                    RECONCILE: reconcile,
+                    RETAIN: lambda _: keeper.sweep(),
+                    IMPORT: imports.handle,
+                    FORGET_DELIVERIES: forgetting(Deliveries(database, queues, clock=clock).forget),
+                    FORGET_IDEMPOTENCY_KEYS: forgetting(IdempotencyKeys(database).forget_old),
+                }
+            )
         ),
     }

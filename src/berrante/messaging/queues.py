@@ -11,12 +11,13 @@ from berrante.engine.tracing import TraceContext
 
 
 class QueueName(enum.StrEnum):
-    """The six queues; a job's trip is drawn in ``docs/job-flow.md``."""
+    """The seven queues; a job's trip is drawn in ``docs/job-flow.md``."""
 
     MESSAGE = "message"
     AUTOMATION = "automation"
     CAMPAIGN = "campaign"
     OUTBOUND = "outbound"
+    WEBHOOK = "webhook"
     DEAD_LETTER = "dead-letter"
     MAINTENANCE = "maintenance"
 
@@ -48,6 +49,7 @@ DEFAULT_JOB_OPTIONS: Final[Mapping[QueueName, JobOptions]] = MappingProxyType(
         QueueName.AUTOMATION: _kept(hours=24, completed=500, failed=500),
         QueueName.CAMPAIGN: _kept(hours=48, completed=100, failed=200),
         QueueName.OUTBOUND: _kept(hours=24, completed=500, failed=500),
+        QueueName.WEBHOOK: _kept(hours=24, completed=500, failed=500),
         QueueName.MAINTENANCE: _kept(hours=24, completed=100, failed=200),
     }
 )
@@ -62,6 +64,7 @@ class Queues:
     automation: Queue
     campaign: Queue
     outbound: Queue
+    webhook: Queue
     maintenance: Queue
     dead_letters: DeadLetters
 
@@ -72,6 +75,7 @@ class Queues:
             QueueName.AUTOMATION: self.automation,
             QueueName.CAMPAIGN: self.campaign,
             QueueName.OUTBOUND: self.outbound,
+            QueueName.WEBHOOK: self.webhook,
             QueueName.MAINTENANCE: self.maintenance,
             QueueName.DEAD_LETTER: self.dead_letters.queue,
         }[name]
@@ -96,6 +100,7 @@ def open_queues(
         automation=queue(QueueName.AUTOMATION),
         campaign=queue(QueueName.CAMPAIGN),
         outbound=queue(QueueName.OUTBOUND),
+        webhook=queue(QueueName.WEBHOOK),
         maintenance=queue(QueueName.MAINTENANCE),
         dead_letters=DeadLetters(connection, QueueName.DEAD_LETTER.value, prefix=prefix),
     )

@@ -14,6 +14,11 @@ from berrante.messaging.automations.models import automation_runs
 from berrante.messaging.campaigns.jobs import tick_job
 from berrante.messaging.campaigns.models import campaigns
 from berrante.messaging.clock import Clock, moment
+from berrante.messaging.endpoints.emitting import emit, enqueue
+from berrante.messaging.endpoints.events import EventType
+from berrante.messaging.endpoints.jobs import deliver_job
+from berrante.messaging.endpoints.messages import became
+from berrante.messaging.endpoints.models import webhook_deliveries
 from berrante.messaging.lost_jobs import LostJobs, Whereabouts
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.status import OPEN, MessageStatus
@@ -37,6 +42,7 @@ class Swept:
     messages: int = 0
     runs: int = 0
     campaigns: int = 0
+    webhooks: int = 0
     failed: int = 0
 
 
@@ -67,6 +73,13 @@ class Reconciler:
         await self._each(runs, automation_runs.c.id, lambda rows: self._runs(rows, swept))
         running = select(campaigns).where(campaigns.c.status == "running", campaigns.c.created_at < before)
         await self._each(running, campaigns.c.id, lambda rows: self._campaigns(rows, swept))
+        pending = select(
+            webhook_deliveries.c.id,
+            webhook_deliveries.c.organization_id,
+            webhook_deliveries.c.endpoint_id,
+            webhook_deliveries.c.round,
+        ).where(webhook_deliveries.c.status == "pending", webhook_deliveries.c.due_at < before)
+        await self._each(pending, webhook_deliveries.c.id, lambda rows: self._webhooks(rows, swept))
         return swept
 
     async def _each(
@@ -116,8 +129,19 @@ class Reconciler:
             statement = update(automation_runs).where(
                 automation_runs.c.id == row.id, automation_runs.c.status == "open"
             )
+            data = {
+                "run_id": str(row.id),
+                "automation_id": str(row.automation_id),
+                "message_id": str(row.message_id),
+                "instance_id": row.instance_id,
+                "reason": "its job failed for good",
+            }
             async with self._database.begin() as connection:
-                await connection.execute(statement.values(status="failed"))
+                closed = await connection.execute(statement.values(status="failed"))
+                if closed.rowcount == 0:
+                    continue
+                told = await emit(connection, row.organization_id, EventType.AUTOMATION_RUN_FAILED, data)
+            await enqueue(self._queues, told)
 
     async def _campaigns(self, rows: _Rows, swept: Swept) -> None:
         queue = self._queues.campaign
@@ -128,6 +152,30 @@ class Reconciler:
         # A campaign outlives a tick that failed: its next tick has the next recipient, or the same one, unharmed.
         added, _ = await _restore(queue, rows, jobs, failed_too=True)
         swept.campaigns += added
+
+    async def _webhooks(self, rows: _Rows, swept: Swept) -> None:
+        queue = self._queues.webhook
+        jobs = [
+            deliver_job(
+                queue,
+                organization_id=row.organization_id,
+                endpoint_id=row.endpoint_id,
+                delivery_id=row.id,
+                round_=row.round,
+            )
+            for row in rows
+        ]
+        added, failed = await _restore(queue, rows, jobs)
+        swept.webhooks += added
+        for row in failed:
+            swept.failed += 1
+            statement = update(webhook_deliveries).where(
+                webhook_deliveries.c.id == row.id,
+                webhook_deliveries.c.round == row.round,
+                webhook_deliveries.c.status == "pending",
+            )
+            async with self._database.begin() as connection:
+                await connection.execute(statement.values(status="failed", error="its job failed for good"))
 
     async def _give_up_message(self, row: Row[Any]) -> None:
         """Say on the row that its job is a dead letter, for people to judge, rather than fail once a minute for ever.
@@ -147,7 +195,21 @@ class Reconciler:
             "updated_at": moment(self._clock()),
         }
         async with self._database.begin() as connection:
-            await connection.execute(statement.values(values))
+            closed = await connection.execute(statement.values(values))
+            if closed.rowcount == 0:
+                return
+            told = await became(
+                connection,
+                organization_id=row.organization_id,
+                instance_id=row.instance_id,
+                message_id=row.id,
+                wire_id=row.wire_id,
+                status=status.value,
+                at=moment(self._clock()),
+                code=_FAILED,
+                reason=str(values["failure_reason"]),
+            )
+        await enqueue(self._queues, told)
 
 
 async def _restore(

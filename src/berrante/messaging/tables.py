@@ -6,6 +6,8 @@ from berrante.messaging.automations.models import automation_runs, automations
 from berrante.messaging.campaigns.models import campaign_recipients, campaigns
 from berrante.messaging.contact_imports.models import contact_import_chunks, contact_import_errors, contact_imports
 from berrante.messaging.contacts.models import consents, contacts, opt_outs
+from berrante.messaging.endpoints.models import webhook_deliveries, webhook_endpoints
+from berrante.messaging.idempotency.models import idempotency_keys
 from berrante.messaging.instances.models import instances
 from berrante.messaging.messages.models import messages
 from berrante.messaging.organizations.models import organizations
@@ -25,6 +27,7 @@ __all__ = [
     "contact_import_errors",
     "contact_imports",
     "contacts",
+    "idempotency_keys",
     "instances",
     "messages",
     "opt_outs",
@@ -33,5 +36,7 @@ __all__ = [
     "quotas",
     "refresh_tokens",
     "sessions",
+    "webhook_deliveries",
+    "webhook_endpoints",
     "webhook_unknowns",
 ]

@@ -10,6 +10,7 @@ from berrante.settings.model import (
     OwnerSettings,
     QueueSettings,
     Settings,
+    WebhooksSettings,
 )
 from berrante.settings.table import markdown
 
@@ -23,6 +24,7 @@ __all__ = [
     "QueueSettings",
     "Settings",
     "SettingsInvalid",
+    "WebhooksSettings",
     "load",
     "markdown",
     "unknown_variables",

@@ -94,6 +94,16 @@ class QueueSettings(BaseModel):
     max_stalled: int = Field(1, ge=0, description="Times that a job may stall before it fails.")
 
 
+class WebhooksSettings(BaseModel):
+    """Webhooks that organizations' programs receive; how the queue ``webhook`` works is set as for all queues."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allow_loopback: bool = Field(
+        False, description="For development: outgoing webhooks may go to this machine, and by `http`."
+    )
+
+
 class OwnerSettings(BaseModel):
     """The platform's owner, made at the first start with ``--demo``."""
 
@@ -227,8 +237,10 @@ class Settings(BaseSettings):
         keep_failed_count=200,
     )
     outbound: QueueSettings = QueueSettings(concurrency=50)
+    webhook: QueueSettings = QueueSettings(concurrency=50)
     maintenance: QueueSettings = QueueSettings(concurrency=1, keep_completed_count=100, keep_failed_count=200)
 
+    webhooks: WebhooksSettings = WebhooksSettings()
     owner: OwnerSettings = OwnerSettings()
     demo: DemoSettings = DemoSettings()
     board: BoardSettings = BoardSettings()
@@ -251,5 +263,6 @@ class Settings(BaseSettings):
             "automation": self.automation,
             "campaign": self.campaign,
             "outbound": self.outbound,
+            "webhook": self.webhook,
             "maintenance": self.maintenance,
         }[name]

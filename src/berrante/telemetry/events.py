@@ -43,6 +43,12 @@ REQUEST_FAILED = LogEvent(
 BOARD_WRITE = LogEvent(
     "board.write", "info", ("person", "action", "queue", "job_id"), "Somebody is about to change a queue by hand."
 )
+IDEMPOTENCY_UNSTORED = LogEvent(
+    "idempotency.unstored",
+    "error",
+    ("organization_id", "error"),
+    "A request with `Idempotency-Key` was done, but its answer could not be kept: sent again, it would be done again.",
+)
 
 WORKER_STARTED = LogEvent("worker.started", "debug", ("queue", "worker", "concurrency"), "A worker takes jobs.")
 WORKER_STOPPED = LogEvent(
@@ -106,6 +112,18 @@ CAMPAIGN_TICKED = LogEvent(
 )
 MESSAGE_SENT = LogEvent(
     "message.sent", "info", (*JOB, "message_id", "outcome", "code"), "A message left, or what became of it instead."
+)
+WEBHOOK_SETTLED = LogEvent(
+    "webhook.settled",
+    "info",
+    (*JOB, "webhook_id", "delivery_id", "outcome", "code", "reason"),
+    "A delivery to an organization's endpoint was taken, or will not be tried again.",
+)
+WEBHOOK_DISABLED = LogEvent(
+    "webhook.disabled",
+    "warning",
+    (*JOB, "webhook_id", "delivery_id", "reason", "hint"),
+    "An endpoint failed for too long; nothing more is sent to it.",
 )
 RECONCILED = LogEvent(
     "reconciler.found", "warning", (*JOB, "outcome", "hint"), "Rows had lost their jobs; the jobs were added again."

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berrante import __version__
 from berrante.telemetry import events, trace
-from berrante.web import api, board, errors, health, login, metrics, request_id, sessions, webhooks
+from berrante.web import api, board, errors, health, idempotency, login, metrics, request_id, sessions, webhooks
 from berrante.web.bodies import BodyLimits
 from berrante.web.services import Services
 from berrante.web.tokens import Tokens
@@ -29,6 +29,8 @@ def create_app(application: Services) -> FastAPI:
     async def root() -> dict[str, str]:
         return {"name": "berrante", "version": __version__, "health": "/health", "openapi": "/openapi.json"}
 
+    idempotency.describe(app)
+    app.add_middleware(idempotency.Idempotency)
     app.add_middleware(BodyLimits)
     app.add_middleware(_Observed)
     return app

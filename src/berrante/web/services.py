@@ -13,6 +13,8 @@ from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
 from berrante.messaging.conversations import Conversations
 from berrante.messaging.dead_letters import Triage
+from berrante.messaging.endpoints import Deliveries, Endpoints
+from berrante.messaging.idempotency import IdempotencyKeys
 from berrante.messaging.instances import Instances
 from berrante.messaging.limits import RateLimiter
 from berrante.messaging.messages import Messages
@@ -76,6 +78,12 @@ class Services(Protocol):
     def metrics(self) -> Metrics: ...
     @property
     def triage(self) -> Triage: ...
+    @property
+    def endpoints(self) -> Endpoints: ...
+    @property
+    def deliveries(self) -> Deliveries: ...
+    @property
+    def idempotency_keys(self) -> IdempotencyKeys: ...
     @property
     def unknowns(self) -> WebhookUnknowns: ...
 

@@ -12,6 +12,8 @@ from berrante.messaging.addresses import checked
 from berrante.messaging.campaigns.jobs import tick_job
 from berrante.messaging.campaigns.models import campaign_recipients, campaigns
 from berrante.messaging.campaigns.progress import CampaignProgress, counted, counting
+from berrante.messaging.endpoints.emitting import Told, emit, enqueue
+from berrante.messaging.endpoints.events import EventType
 from berrante.messaging.errors import Invalid, Missing, WrongState
 from berrante.messaging.fields import named, text_body
 from berrante.messaging.instances.service import Instances
@@ -23,6 +25,7 @@ from berrante.store import Database, new_id
 
 _MOST: Final = 100_000
 _CHUNK: Final = 5_000
+_EVENTS: Final = {"running": EventType.CAMPAIGN_STARTED, "cancelled": EventType.CAMPAIGN_CANCELLED}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,6 +148,7 @@ class Campaigns:
     ) -> Campaign:
         """Change the status, and with it what hangs on it, in one transaction."""
         own = (campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
+        told: list[Told] = []
         async with self._database.tenant(organization_id) as connection:
             # The lock that a tick takes too: no recipient is written to while the campaign ends.
             lock = select(campaigns).where(*own).with_for_update(key_share=True)
@@ -157,6 +161,8 @@ class Campaigns:
                 await admit_campaign(connection, organization_id)
             moved = update(campaigns).where(*own).values(status=target).returning(campaigns)
             campaign = Campaign(**(await connection.execute(moved)).one()._mapping)
+            if row.status != target:
+                told = await emit(connection, organization_id, _EVENTS[target], _told(campaign))
             if target == "cancelled":
                 mine = campaign_recipients.c.campaign_id == campaign_id
                 pending = update(campaign_recipients).where(mine, campaign_recipients.c.status == "pending")
@@ -169,7 +175,12 @@ class Campaigns:
                 await connection.execute(
                     queued.values(status=MessageStatus.SKIPPED.value, failure_reason=reason, updated_at=func.now())
                 )
+        await enqueue(self._queues, told)
         return campaign
+
+
+def _told(campaign: Campaign) -> dict[str, str]:
+    return {"campaign_id": str(campaign.id), "instance_id": campaign.instance_id, "name": campaign.name}
 
 
 def _addresses(recipients: Iterable[str]) -> list[str]:

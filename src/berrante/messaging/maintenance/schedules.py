@@ -5,9 +5,17 @@ from typing import Final
 from berrante.messaging.queues import Queues
 from berrante.messaging.reconciler import RECONCILE
 
-RETAIN: Final = "retain"
 _MINUTE_MS: Final = 60_000
-EVERY_MS: Final = {RECONCILE: _MINUTE_MS, RETAIN: 60 * _MINUTE_MS}
+
+RETAIN: Final = "retain"
+FORGET_DELIVERIES: Final = "forget-deliveries"
+FORGET_IDEMPOTENCY_KEYS: Final = "forget-idempotency-keys"
+EVERY_MS: Final = {
+    RECONCILE: _MINUTE_MS,
+    RETAIN: 60 * _MINUTE_MS,
+    FORGET_DELIVERIES: 60 * _MINUTE_MS,
+    FORGET_IDEMPOTENCY_KEYS: 60 * _MINUTE_MS,
+}
 
 
 async def schedule_maintenance(queues: Queues) -> None:

@@ -9,11 +9,13 @@ from berrante.web.api import (
     contacts,
     conversations,
     dead_letters,
+    deliveries,
     instances,
     messages,
     organizations,
     people,
     sending,
+    webhooks,
 )
 from berrante.web.error_model import ERRORS
 
@@ -31,6 +33,8 @@ for _part in (
     sending,
     conversations,
     dead_letters,
+    webhooks,
+    deliveries,
 ):
     router.include_router(_part.router)
 
