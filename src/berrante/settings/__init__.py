@@ -10,6 +10,7 @@ from berrante.settings.model import (
     LogLevel,
     OwnerSettings,
     QueueSettings,
+    RateScope,
     Settings,
     WebhooksSettings,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "LogLevel",
     "OwnerSettings",
     "QueueSettings",
+    "RateScope",
     "Settings",
     "SettingsInvalid",
     "WebhooksSettings",

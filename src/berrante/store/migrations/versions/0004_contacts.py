@@ -28,8 +28,6 @@ def upgrade() -> None:
     _consents()
     _opt_outs()
     _contact_imports()
-    for table in _GUARDED:
-        enable_tenancy(table)
     op.drop_index("ix_messages_contact_id", "messages")
     op.create_index("ix_messages_contact_id_id", "messages", ["contact_id", "id"])
 
@@ -131,7 +129,6 @@ def _consents() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name="pk_consents"),
     )
-    enable_tenancy("consents")
     op.create_index("ix_consents_contact_id_id", "consents", ["contact_id", "id"])
     op.create_index(
         "ix_consents_organization_id_instance_id_contact_id",
@@ -152,7 +149,6 @@ def _opt_outs() -> None:
         ),
         sa.PrimaryKeyConstraint("organization_id", "address_hash", name="pk_opt_outs"),
     )
-    enable_tenancy("opt_outs")
 
 
 def _contact_imports() -> None:
@@ -187,7 +183,6 @@ def _contact_imports() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_contact_imports"),
         sa.UniqueConstraint("instance_id", "digest", name="uq_contact_imports_instance_id_digest"),
     )
-    enable_tenancy("contact_imports")
     op.create_index("ix_contact_imports_organization_id_id", "contact_imports", ["organization_id", "id"])
     op.create_index(
         "ix_contact_imports_open",
@@ -206,7 +201,6 @@ def _contact_imports() -> None:
         ),
         sa.PrimaryKeyConstraint("import_id", "position", name="pk_contact_import_chunks"),
     )
-    enable_tenancy("contact_import_chunks")
     op.create_table(
         "contact_import_errors",
         sa.Column("import_id", sa.Uuid(), nullable=False),
@@ -219,4 +213,3 @@ def _contact_imports() -> None:
         ),
         sa.PrimaryKeyConstraint("import_id", "line", name="pk_contact_import_errors"),
     )
-    enable_tenancy("contact_import_errors")
