@@ -12,17 +12,20 @@ import { fenced } from './leases.js';
 export async function authState(pool, lease, seal, onFailure) {
   const { instanceId, organizationId } = lease;
   let retired = false;
+  const mustNotBeRetired = () => {
+    if (retired) throw new Error('the socket was closed');
+  };
   const told = async work => {
     try {
       return await work();
     } catch (error) {
-      onFailure(error);
+      if (!retired) onFailure(error);
       throw error;
     }
   };
   const { rows } = await pool.query('SELECT creds FROM baileys_sessions WHERE instance_id = $1', [instanceId]);
-  const sealed = rows[0]?.creds;
-  const creds = sealed ? JSON.parse(seal.open(sealed, instanceId, 'creds'), BufferJSON.reviver) : initAuthCreds();
+  const stored = rows[0]?.creds;
+  const creds = stored ? JSON.parse(seal.open(stored, instanceId, 'creds'), BufferJSON.reviver) : initAuthCreds();
   return {
     creds,
     /** Store nothing more: a socket that was closed goes on for a while, and must not bring back what was wiped. */
@@ -33,7 +36,8 @@ export async function authState(pool, lease, seal, onFailure) {
         const found = await pool.query('SELECT id, value FROM baileys_keys WHERE instance_id = $1 AND type = $2 AND id = ANY ($3)', [instanceId, type, ids]);
         return Object.fromEntries(found.rows.map(({ id, value }) => [id, revived(type, seal.open(value, instanceId, type, id))]));
       }),
-      set: data => retired ? Promise.reject(new Error('the socket was closed')) : told(() => fenced(pool, lease, async client => {
+      set: data => told(() => fenced(pool, lease, async client => {
+        mustNotBeRetired(); // asked under the row's lock, which a wipe holds before
         for (const [type, entries] of Object.entries(data)) {
           const all = Object.entries(entries);
           const gone = all.filter(([, value]) => !value).map(([id]) => id);
@@ -51,10 +55,11 @@ export async function authState(pool, lease, seal, onFailure) {
       })),
     },
     /** Store the credentials; `paired` says that the phone has let us in. */
-    save: async () => retired || told(() => fenced(pool, lease, client => client.query(
-      'UPDATE baileys_sessions SET creds = $2, paired = $3, updated_at = now() WHERE instance_id = $1',
-      [instanceId, seal.seal(JSON.stringify(creds, BufferJSON.replacer), instanceId, 'creds'), Boolean(creds.account)],
-    ))),
+    save: () => told(() => fenced(pool, lease, async client => {
+      mustNotBeRetired();
+      const sealed = seal.seal(JSON.stringify(creds, BufferJSON.replacer), instanceId, 'creds');
+      await client.query('UPDATE baileys_sessions SET creds = $2, paired = $3, updated_at = now() WHERE instance_id = $1', [instanceId, sealed, Boolean(creds.account)]);
+    })),
   };
 }
 
