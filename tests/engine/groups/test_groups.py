@@ -266,6 +266,25 @@ async def test_the_lowest_priority_gets_its_floor(queue: Queue) -> None:
     assert (await _run(queue))[-1] == "campaign"
 
 
+async def test_a_reply_leaves_with_the_next_slot_and_the_campaign_gets_its_floor(redis_url: str, prefix: str) -> None:
+    clock = MovableClock()
+    async with Connection.from_url(redis_url, clock=clock) as connection:
+        queue = Queue("q", connection, prefix=prefix)
+        await queue.groups.set("number", GroupLimits(rate=GroupRate(max=1)))
+        campaign = JobOptions(group="number", priority=5)
+        await queue.add_bulk([NewJob("send", "campaign", campaign) for _ in range(50_000)])
+        left: list[str] = []
+        for second in range(60):
+            await queue.add("send", f"reply {second}", JobOptions(group="number", priority=1))
+            left += await _run(queue)
+            clock.advance(1_000)
+        assert len(left) == 60
+        assert left.count("campaign") == 6  # a tenth
+        # Each reply goes with the next slot, or with the one after the campaign's.
+        replies = [data for data in left if data != "campaign"]
+        assert replies == [f"reply {n}" for n in range(54)]
+
+
 async def test_a_retried_job_comes_back_into_its_group(redis_url: str, prefix: str) -> None:
     clock = MovableClock()
     async with Connection.from_url(redis_url, clock=clock) as connection:

@@ -129,9 +129,7 @@ class Deliveries:
         )
         gone = 0
         while True:
-            async with self._database.platform(
-                because="a chore forgets old deliveries of all organizations"
-            ) as connection:
+            async with self._database.platform(because="a chore forgets the old ones of all") as connection:
                 statement = delete(webhook_deliveries).where(webhook_deliveries.c.id.in_(old.limit(_BATCH)))
                 removed = (await connection.execute(statement)).rowcount
             gone += removed
