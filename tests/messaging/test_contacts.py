@@ -76,6 +76,16 @@ async def test_who_writes_without_the_9_is_the_same_contact_and_is_answered_with
     assert [each.to for each in platform.gateway.sent] == ["+558587654321"]
 
 
+async def test_a_number_that_no_plan_knows_is_refused_unless_it_wrote(platform: Platform) -> None:
+    outbound, ours = platform.outbound(), platform.organization.id
+    with pytest.raises(Invalid, match="of no range in use"):
+        await outbound.send(organization_id=ours, instance_id="sales", to="+5511187654321", text="Hello")
+    platform.work(QueueName.MESSAGE)
+    await platform.finished(QueueName.MESSAGE, await platform.incoming(**{"from": "5511187654321"}))
+    sent = await outbound.send(organization_id=ours, instance_id="sales", to="+5511187654321", text="Hello")
+    assert (await platform.message(sent)).address == "+5511187654321"
+
+
 async def test_who_hides_the_number_is_a_contact_too(platform: Platform) -> None:
     platform.work(QueueName.MESSAGE)
     await platform.finished(QueueName.MESSAGE, await platform.incoming(**{"from": "123456789012@lid"}))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berrante.messaging.errors import Invalid
-from berrante.messaging.phones import country_code, one_spelling, phone_number
+from berrante.messaging.phones import _checked, _straight, country_code, one_spelling, phone_number
 
 _AREAS = [
     *(*range(11, 20), 21, 22, 24, 27, 28, *range(31, 36), 37, 38, *range(41, 50), 51, 53, 54, 55),
@@ -115,3 +115,17 @@ def test_a_country_is_two_letters() -> None:
     assert country_code(" br ") == "BR"
     with pytest.raises(Invalid, match="two letters"):
         country_code("Brazil")
+
+
+@given(st.sampled_from(sorted(phonenumbers.SUPPORTED_REGIONS)), st.sampled_from([0, 1]), st.data())
+def test_the_short_way_to_a_number_finds_what_parsing_finds(region: str, kind: int, data: st.DataObject) -> None:
+    example = phonenumbers.example_number_for_type(region, kind)
+    if example is None:
+        return
+    digits = list(phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164))
+    for _ in range(data.draw(st.integers(0, 4))):
+        place = data.draw(st.integers(len(str(example.country_code)) + 1, len(digits) - 1))
+        digits[place] = data.draw(st.sampled_from("0123456789"))
+    number = "".join(digits)
+    short = _straight(number)
+    assert short is None or short == _checked(number, number, field="x")

@@ -13,6 +13,9 @@ from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.automations import Automations
 from berrante.messaging.campaigns import CampaignAccount, Campaigns
+from berrante.messaging.contact_imports import ContactImports
+from berrante.messaging.contacts import Contacts
+from berrante.messaging.conversations import Conversations
 from berrante.messaging.handlers import handlers
 from berrante.messaging.instances import Instances
 from berrante.messaging.intake import Intake
@@ -59,6 +62,9 @@ class Application:
         self.instances = Instances(database)
         self.api_keys = ApiKeys(database)
         self.messages = Messages(database)
+        self.contacts = Contacts(database, connection.now_ms)
+        self.contact_imports = ContactImports(database)
+        self.conversations = Conversations(database, connection.now_ms)
         self.automations = Automations(database)
         self.campaigns = Campaigns(database, self.queues, connection.now_ms)
         self.campaign_account = CampaignAccount(

@@ -7,6 +7,7 @@ import structlog
 
 from berrante.engine import Handler, Job
 from berrante.messaging.queues import QueueName
+from berrante.messaging.reconciler import RECONCILE
 from berrante.telemetry import events, masked
 from berrante.telemetry.worker_log import about
 
@@ -65,7 +66,7 @@ def _outbound(job: Job, data: _Told, outcome: _Told) -> None:
 
 def _maintenance(job: Job, _: _Told, outcome: _Told) -> None:
     found = {name: number for name, number in outcome.items() if number}
-    if found:
+    if found and job.name == RECONCILE:
         hint = "a process was killed between commit and enqueue, or Redis lost data; nothing else was lost"
         events.RECONCILED(**about(job), outcome=found, hint=hint)
 

@@ -7,7 +7,7 @@ import typer
 
 from berrante import __version__
 from berrante.app import AppError
-from berrante.cli import campaigns, checking, processes, queues, settings_table
+from berrante.cli import campaigns, checking, contacts, processes, queues, settings_table
 from berrante.cli.console import errors
 from berrante.embedded import EmbeddedError
 from berrante.engine import EngineError
@@ -32,6 +32,7 @@ app.command()(checking.doctor)
 app.command("settings")(settings_table.settings)
 app.add_typer(queues.app, name="queues")
 app.add_typer(campaigns.app, name="campaigns")
+app.add_typer(contacts.app, name="contacts")
 
 
 def _version(wanted: bool) -> None:

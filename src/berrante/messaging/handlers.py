@@ -9,6 +9,7 @@ from berrante.messaging.automations.handler import AutomationHandler
 from berrante.messaging.campaigns.handler import CampaignHandler
 from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE
 from berrante.messaging.clock import Clock
+from berrante.messaging.contact_imports import ImportWork
 from berrante.messaging.messages.handler import MessageHandler
 from berrante.messaging.outage import patient
 from berrante.messaging.outbound.handler import OutboundHandler
@@ -40,5 +41,10 @@ def handlers(
             )
         ),
         QueueName.OUTBOUND: patient(OutboundHandler(database=database, gateways=gateways, clock=clock)),
-        QueueName.MAINTENANCE: patient(MaintenanceHandler(Reconciler(database=database, queues=queues, clock=clock))),
+        QueueName.MAINTENANCE: patient(
+            MaintenanceHandler(
+                Reconciler(database=database, queues=queues, clock=clock),
+                ImportWork(database=database, queues=queues, clock=clock),
+            )
+        ),
     }

@@ -14,6 +14,8 @@ from berrante.messaging.automations.models import automation_runs
 from berrante.messaging.campaigns.jobs import tick_job
 from berrante.messaging.campaigns.models import campaign_recipients, campaigns
 from berrante.messaging.clock import Clock, moment
+from berrante.messaging.contact_imports.jobs import IMPORT
+from berrante.messaging.contact_imports.working import ImportWork
 from berrante.messaging.lost_jobs import LostJobs, Whereabouts
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.status import OPEN, MessageStatus
@@ -192,21 +194,25 @@ def _id(job: NewJob) -> str:
 
 
 class MaintenanceHandler:
-    """The queue ``maintenance``: handles ``reconcile``."""
+    """The queue ``maintenance``: handles ``reconcile`` and ``import-contacts``."""
 
-    def __init__(self, reconciler: Reconciler) -> None:
+    def __init__(self, reconciler: Reconciler, imports: ImportWork) -> None:
         self._reconciler = reconciler
+        self._imports = imports
 
     async def __call__(self, job: Job) -> object:
-        """Sweep once."""
+        """Sweep once, or work on an import for a while."""
+        if job.name == IMPORT:
+            return await self._imports.handle(job)
         if job.name != RECONCILE:
-            raise Unrecoverable(f"queue 'maintenance' has no jobs named {job.name!r}: use {RECONCILE!r}")
+            raise Unrecoverable(f"queue 'maintenance' has no jobs named {job.name!r}: use {RECONCILE!r} or {IMPORT!r}")
         swept = await self._reconciler.sweep()
         return {
             "messages": swept.messages,
             "runs": swept.runs,
             "campaigns": swept.campaigns,
             "failed": swept.failed,
+            "imports": await self._imports.restore(),
         }
 
 

@@ -113,6 +113,17 @@ class DemoSettings(BaseModel):
     chatter_ms: int = Field(4_000, ge=10, description="Mean milliseconds between two messages of theirs.")
 
 
+class BoardSettings(BaseModel):
+    """Bull Board at ``/admin/queues``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    read_only: bool = Field(False, description="Bull Board at `/admin/queues` shows everything and changes nothing.")
+    environment: str | None = Field(
+        None, max_length=30, description="A label at its top, such as `staging`; none if not given."
+    )
+
+
 class Settings(BaseSettings):
     """All settings of a process, frozen. ``load`` reads them and explains what is wrong."""
 
@@ -177,6 +188,7 @@ class Settings(BaseSettings):
 
     owner: OwnerSettings = OwnerSettings()
     demo: DemoSettings = DemoSettings()
+    board: BoardSettings = BoardSettings()
 
     def queue(self, name: str) -> QueueSettings:
         """Return the settings of a worked queue by its name; ``KeyError`` if nobody works on it."""

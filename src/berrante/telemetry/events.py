@@ -40,6 +40,10 @@ REQUEST_FAILED = LogEvent(
     "http.failed", "error", ("method", "path", "error", "exc_info"), "A request met an error of ours and got a 500."
 )
 
+BOARD_WRITE = LogEvent(
+    "board.write", "info", ("person", "action", "queue", "job_id"), "Somebody is about to change a queue by hand."
+)
+
 WORKER_STARTED = LogEvent("worker.started", "debug", ("queue", "worker", "concurrency"), "A worker takes jobs.")
 WORKER_STOPPED = LogEvent(
     "worker.stopped", "debug", ("queue", "worker", "handed_back"), "A worker ended; `handed_back` jobs wait again."

@@ -9,7 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berrante import __version__
 from berrante.telemetry import events
-from berrante.web import api, errors, health, webhooks
+from berrante.web import api, board, errors, health, webhooks
+from berrante.web.body_limit import BodyLimit
 from berrante.web.services import Services
 
 
@@ -28,11 +29,13 @@ def create_app(application: Services) -> FastAPI:
     errors.install(app)
     for router in (health.router, webhooks.router, api.router):
         app.include_router(router)
+    board.mount(app, board.OwnerByPassword(application.people), options=board.options_of(application.settings))
 
     @app.get("/", include_in_schema=False)
     async def root() -> dict[str, str]:
         return {"name": "berrante", "version": __version__, "health": "/health", "openapi": "/openapi.json"}
 
+    app.add_middleware(BodyLimit)
     app.add_middleware(_Observed)
     return app
 

@@ -12,11 +12,17 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from berrante.engine.connection import is_unavailable
-from berrante.messaging.errors import Invalid, MessagingError, Missing, Taken, WrongState
+from berrante.messaging.errors import GatewayMissing, Invalid, MessagingError, Missing, Taken, WrongState
 from berrante.messaging.outage import is_away
 
 _Handler = Callable[[Request, Exception], Awaitable[JSONResponse]]
-_STATUS: Final[dict[type[MessagingError], int]] = {Invalid: 422, Missing: 404, Taken: 409, WrongState: 409}
+_STATUS: Final[dict[type[MessagingError], int]] = {
+    Invalid: 422,
+    Missing: 404,
+    Taken: 409,
+    WrongState: 409,
+    GatewayMissing: 503,
+}
 _CODES: Final = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
 #: Where in a request a field may stand; part of FastAPI's location and of no interest to the caller.
 _PLACES: Final = frozenset({"body", "query", "path", "header"})

@@ -9,9 +9,13 @@ from berrante.engine import Connection
 from berrante.gateways.protocol import EventSink, Gateway
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.campaigns import CampaignAccount, Campaigns
+from berrante.messaging.contact_imports import ContactImports
+from berrante.messaging.contacts import Contacts
+from berrante.messaging.conversations import Conversations
 from berrante.messaging.instances import Instances
 from berrante.messaging.messages import Messages
 from berrante.messaging.outbound.service import Outbound
+from berrante.messaging.people import People
 from berrante.messaging.queues import Queues
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
@@ -34,6 +38,8 @@ class Services(Protocol):
     @property
     def gateways(self) -> Mapping[str, Gateway]: ...
     @property
+    def people(self) -> People: ...
+    @property
     def instances(self) -> Instances: ...
     @property
     def api_keys(self) -> ApiKeys: ...
@@ -43,6 +49,12 @@ class Services(Protocol):
     def campaigns(self) -> Campaigns: ...
     @property
     def campaign_account(self) -> CampaignAccount: ...
+    @property
+    def contacts(self) -> Contacts: ...
+    @property
+    def contact_imports(self) -> ContactImports: ...
+    @property
+    def conversations(self) -> Conversations: ...
     @property
     def outbound(self) -> Outbound: ...
     @property

@@ -39,6 +39,10 @@ class _Deduplication(msgspec.Struct, rename="camel"):
     keep_last_if_active: bool = False
 
 
+class _Group(msgspec.Struct):
+    id: str | int | float = ""
+
+
 class _Options(msgspec.Struct, rename="camel"):
     attempts: int = 1
     backoff: _Backoff | float | None = None
@@ -51,6 +55,7 @@ class _Options(msgspec.Struct, rename="camel"):
     kl: int | None = None
     stack_trace_limit: int | None = None
     de: _Deduplication | None = None
+    group: _Group | None = None
 
 
 _options: Final = msgspec.json.Decoder(_Options, strict=False)
@@ -80,6 +85,7 @@ def _read_options(raw: bytes) -> JobOptions:
         keep_logs=wire.kl,
         stack_trace_limit=wire.stack_trace_limit,
         deduplication=_deduplication(wire.de),
+        group=str(wire.group.id) or None if wire.group else None,
     )
 
 
@@ -153,6 +159,8 @@ def write_options(options: JobOptions) -> dict[str, Json]:
         wire["kl"] = options.keep_logs
     if options.stack_trace_limit is not None:
         wire["stackTraceLimit"] = options.stack_trace_limit
+    if options.group is not None:
+        wire["group"] = {"id": options.group}  # where BullMQ Pro keeps it
     if options.deduplication:
         wire["de"] = _write_deduplication(options.deduplication)
     return wire | _write_trace(options)

@@ -58,7 +58,12 @@ class Messages:
         return _message(row._mapping) if row else None
 
     async def list(
-        self, organization_id: UUID, limit: int = 50, before: UUID | None = None, instance_id: str | None = None
+        self,
+        organization_id: UUID,
+        limit: int = 50,
+        before: UUID | None = None,
+        instance_id: str | None = None,
+        contact_id: UUID | None = None,
     ) -> list[Message]:
         """Return up to ``limit`` (1 to 500) messages, newest first, those older than the id ``before``."""
         if not 1 <= limit <= _MOST:
@@ -70,6 +75,8 @@ class Messages:
             if not is_instance_id(instance_id):
                 return []
             query = query.where(messages.c.instance_id == instance_id)
+        if contact_id is not None:
+            query = query.where(messages.c.contact_id == contact_id)
         async with self._database.begin() as connection:
             return [_message(row._mapping) for row in await connection.execute(query)]
 

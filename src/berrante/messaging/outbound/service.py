@@ -1,21 +1,28 @@
 """Messages that a person or a program sends: stored first, then enqueued."""
 
+import logging
 from collections.abc import Mapping
+from typing import Final
 from uuid import UUID
 
-from berrante.engine.connection import system_clock
+from sqlalchemy import select
+
+from berrante.engine.connection import is_unavailable, system_clock
 from berrante.gateways.protocol import Gateway
-from berrante.messaging.addresses import checked
+from berrante.messaging.addresses import canonical, checked
 from berrante.messaging.clock import Clock, moment
+from berrante.messaging.contacts.models import contacts
 from berrante.messaging.contacts.store import remember
-from berrante.messaging.errors import Missing
-from berrante.messaging.fields import text_body
+from berrante.messaging.errors import Invalid, Missing
+from berrante.messaging.fields import storable, text_body
 from berrante.messaging.instances.service import Instances
 from berrante.messaging.messages.origin import Origin
 from berrante.messaging.outbound.jobs import send_job
 from berrante.messaging.outbound.writing import gateway_named, write
 from berrante.messaging.queues import Queues
 from berrante.store import Database
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Outbound:
@@ -39,7 +46,26 @@ class Outbound:
         If Redis is away after the commit this raises, but the message is stored: the reconciler enqueues it. Raises
         ``Invalid``, or ``Missing`` for an instance that is not the organization's.
         """
-        address = checked(to, field="to")
+        message_id = await self._store(organization_id=organization_id, instance_id=instance_id, to=to, text=text)
+        await self._enqueue(organization_id=organization_id, instance_id=instance_id, message_id=message_id)
+        return message_id
+
+    async def accept(self, *, organization_id: UUID, instance_id: str, to: str, text: str) -> UUID:
+        """Do as ``send``, but a Redis that is away after the commit is no error: whoever asked must not ask again.
+
+        The reconciler enqueues the message within two minutes of Redis' return.
+        """
+        message_id = await self._store(organization_id=organization_id, instance_id=instance_id, to=to, text=text)
+        try:
+            await self._enqueue(organization_id=organization_id, instance_id=instance_id, message_id=message_id)
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            _log.warning("message %s waits for the reconciler: Redis is away: %s", message_id, error)
+        return message_id
+
+    async def _store(self, *, organization_id: UUID, instance_id: str, to: str, text: str) -> UUID:
+        address = await self._address(organization_id, instance_id, to)
         text = text_body(text, field="text")
         instance = await Instances(self._database).find(organization_id, instance_id)
         if instance is None:
@@ -50,7 +76,7 @@ class Outbound:
             contact_id = await remember(
                 connection, organization_id=organization_id, instance_id=instance_id, address=address, at=now
             )
-            message_id = await write(
+            return await write(
                 connection,
                 gateway,
                 organization_id=organization_id,
@@ -60,6 +86,24 @@ class Outbound:
                 text=text,
                 at=now,
             )
+
+    async def _address(self, organization_id: UUID, instance_id: str, to: str) -> str:
+        try:
+            return checked(to, field="to")
+        except Invalid:
+            # A number that wrote to us exists, whatever the numbering plan that we know says of it.
+            address = canonical(to, field="to")
+            known = select(contacts.c.id).where(
+                contacts.c.organization_id == organization_id,
+                contacts.c.instance_id == storable(instance_id),
+                contacts.c.address == address,
+            )
+            async with self._database.begin() as connection:
+                if (await connection.execute(known)).one_or_none() is None:
+                    raise
+            return address
+
+    async def _enqueue(self, *, organization_id: UUID, instance_id: str, message_id: UUID) -> None:
         job = send_job(
             self._queues.outbound,
             organization_id=organization_id,
@@ -68,4 +112,3 @@ class Outbound:
             priority=Origin.API.priority,
         )
         await self._queues.outbound.add_bulk([job])
-        return message_id

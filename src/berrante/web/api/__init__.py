@@ -2,10 +2,11 @@
 
 from fastapi import APIRouter
 
-from berrante.web.api import campaigns, messages
+from berrante.web.api import campaigns, contact_imports, contacts, conversations, instances, messages, sending
 
 router = APIRouter(prefix="/v1")
-router.include_router(messages.router)
-router.include_router(campaigns.router)
+# Imports before contacts: "imports" is no contact's id.
+for part in (messages, contact_imports, contacts, instances, sending, conversations, campaigns):
+    router.include_router(part.router)
 
 __all__ = ["router"]

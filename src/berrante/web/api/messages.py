@@ -1,4 +1,4 @@
-"""``GET /v1/messages``: an organization's messages, both directions, newest first."""
+"""``/v1/messages``: an organization's messages, both directions, and what became of each."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -7,11 +7,14 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict
 
+from berrante.messaging.errors import Missing
 from berrante.messaging.messages import Message, MessageStatus
+from berrante.messaging.messages.history import history
 from berrante.web.auth import CurrentKey
+from berrante.web.error_model import ERRORS
 from berrante.web.services import services
 
-router = APIRouter(tags=["messages"])
+router = APIRouter(tags=["messages"], responses=ERRORS)
 
 
 class FailureOut(BaseModel):
@@ -44,6 +47,19 @@ class MessageOut(BaseModel):
     updated_at: datetime
 
 
+class StatusOut(BaseModel):
+    """A status, and since when."""
+
+    status: MessageStatus
+    at: datetime
+
+
+class MessageWithHistoryOut(MessageOut):
+    """A message with its statuses, the one that holds last; WhatsApp may leave some out."""
+
+    statuses: list[StatusOut]
+
+
 class MessagesOut(BaseModel):
     """A page; give ``next`` as ``before`` to have the page after it, null if this is the last."""
 
@@ -62,11 +78,22 @@ async def list_messages(
     """Return the organization's messages, newest first."""
     # One more than asked tells whether there is a next page.
     found = await services(request).messages.list(key.organization_id, limit + 1, before, instance_id)
-    page = [_out(message) for message in found[:limit]]
+    page = [message_out(message) for message in found[:limit]]
     return MessagesOut(data=page, next=page[-1].id if len(found) > limit else None)
 
 
-def _out(message: Message) -> MessageOut:
+@router.get("/messages/{message_id}", summary="Read a message")
+async def read_message(request: Request, key: CurrentKey, message_id: UUID) -> MessageWithHistoryOut:
+    """Return one message with what became of it and when."""
+    message = await services(request).messages.get(key.organization_id, message_id)
+    if message is None:
+        raise Missing("message", message_id)
+    statuses = [StatusOut(status=change.status, at=change.at) for change in history(message)]
+    return MessageWithHistoryOut(**message_out(message).model_dump(), statuses=statuses)
+
+
+def message_out(message: Message) -> MessageOut:
+    """Return a message as the API shows it."""
     failed = message.failure_code is not None or message.failure_reason is not None
     return MessageOut(
         id=message.id,
