@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import exists, func, select, update
@@ -21,6 +21,7 @@ from berrante.messaging.campaigns.models import campaign_numbers, campaign_recip
 from berrante.messaging.campaigns.pace import NumberState, budget
 from berrante.messaging.campaigns.pace.budget import gap
 from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE, Policy
+from berrante.messaging.campaigns.progress import count
 from berrante.messaging.campaigns.recipients import next_due, write_next
 from berrante.messaging.campaigns.telling import tell
 from berrante.messaging.campaigns.winding_down import skip_pending
@@ -49,7 +50,8 @@ class _Turn:
     jobs: list[NewJob] = field(default_factory=list)
     stale: list[lane.Waiting] = field(default_factory=list)
     wake: list[datetime] = field(default_factory=list)
-    is_over: bool = False
+    #: The last counts, once the campaign is finished.
+    last: dict[str, Any] | None = None
 
 
 class CampaignHandler:
@@ -145,8 +147,10 @@ class CampaignHandler:
             if in_lanes or turn.jobs:
                 turn.wake.append(now + timedelta(milliseconds=SETTLING_MS))
             elif not await _has_pending(connection, campaign.id):
-                await _set(connection, campaign.id, status=Status.FINISHED.value, finished_at=now)
-                turn.is_over = True
+                # Counted in the same transaction: whoever reads that it is finished reads the last counts too.
+                turn.last = (await count(connection, campaign.id, at=now)).stored()
+                over = {"status": Status.FINISHED.value, "finished_at": now, "counts": turn.last, "counted_at": now}
+                await _set(connection, campaign.id, **over)
         return turn
 
     async def _number(
@@ -230,10 +234,10 @@ class CampaignHandler:
         await self._queues.outbound.add_bulk(turn.jobs)
         await lane.restore(self._queues, campaign, turn.stale)
         now = moment(self._clock())
-        paused = await tell(self._database, job, campaign, now=now, is_over=turn.is_over)
-        if turn.is_over:
+        if turn.last is not None:
+            await job.update_progress(turn.last | {"counted_at": now.isoformat()})
             return {"status": Status.FINISHED.value}
-        if paused:
+        if await tell(self._database, job, campaign, now=now):
             return {"status": Status.PAUSED.value}
         wake = min(turn.wake, default=now)
         return Snooze(max(0, _ms(min(wake - now, _LONGEST))))

@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, insert, literal, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.engine.connection import system_clock
 from berrante.messaging.campaigns.audience import Audience, entries, numbers_of
 from berrante.messaging.campaigns.campaign import Campaign, load
 from berrante.messaging.campaigns.content import Content, Shares
+from berrante.messaging.campaigns.copying import copy
 from berrante.messaging.campaigns.editing import edited
 from berrante.messaging.campaigns.freezing import Plan, counts_by_reason
 from berrante.messaging.campaigns.jobs import rouse
@@ -156,27 +157,8 @@ class Campaigns:
 
     async def duplicate(self, organization_id: UUID, campaign_id: UUID) -> Campaign:
         """Make a draft of the same content, pace, numbers and audience. Raises ``Missing``."""
-        copy_id = new_id()
         async with self._database.begin() as connection:
-            campaign = await self._locked(connection, organization_id, campaign_id)
-            row = {
-                "id": copy_id,
-                "organization_id": organization_id,
-                "instance_id": campaign.instance_id,
-                "name": campaign.name,
-                "content": campaign.content.stored(),
-                "audience": campaign.audience.stored(),
-                "pace": campaign.pace.stored(),
-                "status": Status.DRAFT.value,
-            }
-            await connection.execute(insert(campaigns).values(row))
-            for table, columns in (
-                (campaign_numbers, ("instance_id", "organization_id", "place", "weight")),
-                (campaign_entries, ("position", "organization_id", "address", "params")),
-            ):
-                rows = select(literal(copy_id), *(table.c[each] for each in columns))
-                source = rows.where(table.c.campaign_id == campaign_id)
-                await connection.execute(insert(table).from_select(["campaign_id", *columns], source))
+            copy_id = await copy(connection, await self._locked(connection, organization_id, campaign_id))
             (made,) = await load(connection, campaigns.c.id == copy_id)
         return made
 

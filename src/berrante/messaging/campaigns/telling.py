@@ -18,10 +18,10 @@ _SHARE: Final = 20
 _LEAST_TRIED: Final = 20
 
 
-async def tell(database: Database, job: Job, campaign: Campaign, *, now: datetime, is_over: bool) -> bool:
+async def tell(database: Database, job: Job, campaign: Campaign, *, now: datetime) -> bool:
     """Count, if it is time, and store it; return whether the campaign was paused for its failures."""
     took = timedelta(milliseconds=(campaign.counts or {}).get("counted_in_ms", 0))
-    if not is_over and campaign.counted_at is not None and now - campaign.counted_at < max(_EVERY, took * _SHARE):
+    if campaign.counted_at is not None and now - campaign.counted_at < max(_EVERY, took * _SHARE):
         return False
     async with database.begin() as connection:
         begun = (await connection.exec_driver_sql("SELECT clock_timestamp()")).scalar_one()
@@ -30,7 +30,7 @@ async def tell(database: Database, job: Job, campaign: Campaign, *, now: datetim
         counts = progress.stored() | {"counted_in_ms": round((ended - begun).total_seconds() * 1_000)}
         mine = update(campaigns).where(campaigns.c.id == campaign.id)
         await connection.execute(mine.values(counts=counts, counted_at=now))
-        reason = too_many_failures(progress, campaign.pace.pause_at_failures) if not is_over else None
+        reason = too_many_failures(progress, campaign.pace.pause_at_failures)
         if reason is not None:
             paused = mine.where(campaigns.c.status == Status.RUNNING.value)
             await connection.execute(paused.values(status=Status.PAUSED.value, reason=reason, updated_at=func.now()))
