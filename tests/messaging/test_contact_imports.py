@@ -5,19 +5,20 @@ import io
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from berrante.engine import Unrecoverable
-from berrante.messaging.contact_imports import ContactImport, ContactImports, ImportWork, working
+from berrante.messaging.contact_imports import ContactImport, ContactImports, working
 from berrante.messaging.contact_imports.jobs import import_job
 from berrante.messaging.contact_imports.rows import Rejected
+from berrante.messaging.contact_imports.working import ImportWork
 from berrante.messaging.contacts import Consent, Contact, Contacts, Evidence, Search
 from berrante.messaging.contacts.exporting import exported
 from berrante.messaging.errors import Invalid, Missing
 from berrante.messaging.instances import Instances
 from berrante.messaging.organizations import Organizations
 from berrante.messaging.queues import QueueName
-from berrante.messaging.tables import contact_import_chunks, contact_imports
+from berrante.messaging.tables import contact_import_chunks, contact_imports, quotas
 from tests.messaging.platform import Platform
 from tests.waiting import until
 
@@ -305,6 +306,19 @@ async def test_another_organizations_import_is_out_of_reach(platform: Platform) 
     assert [page async for page in service.rejected(other, begun.id)] == []
     assert [each.id for each in await service.list(platform.organization.id)] == [begun.id]
     assert await service.list(platform.organization.id, before=begun.id) == []
+
+
+async def test_a_quota_ends_an_import_and_leaves_what_came_before(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(working, "_BATCH", 2)
+    async with platform.database.begin() as connection:
+        await connection.execute(insert(quotas).values(organization_id=platform.organization.id, contacts=5))
+    done = await _imported(platform, _large(8))
+    assert (done.status, done.created) == ("failed", 4)
+    assert "contacts" in str(done.reason)
+    assert await platform.count("contacts") == 4
+    assert await platform.count("consents") == 4
 
 
 async def test_progress_is_told_after_each_batch(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,32 +3,43 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import cached_property
 
+from berrante import __version__
 from berrante.app.engines import Engines, open_engines
 from berrante.app.observing import observed
-from berrante.app.options import WORKED, campaign_per_minute, job_options, worker_options
+from berrante.app.options import WORKED, campaign_per_minute, job_options, kept_for, worker_options
 from berrante.app.reaching import reach
+from berrante.app.secret import secret_key
 from berrante.engine import Connection, Worker
+from berrante.engine.notices import Notice
+from berrante.gateways.measured import measured
 from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
+from berrante.messaging.audit import AuditLog
 from berrante.messaging.automations import Automations
 from berrante.messaging.campaigns import CampaignAccount, Campaigns
 from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
 from berrante.messaging.conversations import Conversations
+from berrante.messaging.dead_letters import Triage
+from berrante.messaging.endpoints import Deliveries, Endpoints, Sender
 from berrante.messaging.handlers import handlers
+from berrante.messaging.idempotency import IdempotencyKeys
 from berrante.messaging.instances import Instances
 from berrante.messaging.intake import Intake
+from berrante.messaging.limits import RateLimiter
+from berrante.messaging.maintenance import schedule_maintenance
 from berrante.messaging.messages import Messages
 from berrante.messaging.organizations import Organizations
 from berrante.messaging.outbound.service import Outbound
-from berrante.messaging.people import People
+from berrante.messaging.people import LoginAttempts, People, Sessions
 from berrante.messaging.queues import QueueName, open_queues
-from berrante.messaging.reconciler import schedule_reconciler
+from berrante.messaging.quotas import Quotas
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
-from berrante.telemetry import log_notice
+from berrante.telemetry import Metrics, log_notice, trace
 
 
 class Application:
@@ -53,12 +64,20 @@ class Application:
         self.engines = engines
         self.database = database
         self.connection = connection
-        self.queues = open_queues(connection, prefix=settings.queue_prefix, options=job_options(settings))
+        self.queues = open_queues(
+            connection, prefix=settings.queue_prefix, options=job_options(settings), trace_context=trace.carrier
+        )
         self.intake = Intake(self.queues)
         self.simulator = Simulator(self.intake, clock=connection.now_ms, latency_ms=latency_ms)
-        self.gateways = {self.simulator.name: self.simulator}
+        self.metrics = Metrics(version=__version__)
+        self.gateways = {gateway.name: measured(gateway, self.metrics) for gateway in (self.simulator,)}
         self.organizations = Organizations(database)
         self.people = People(database)
+        self.sessions = Sessions(database)
+        self.login_attempts = LoginAttempts(connection.redis, prefix=settings.queue_prefix)
+        self.audit_log = AuditLog(database)
+        self.quotas = Quotas(database, connection.redis, prefix=settings.queue_prefix, clock=connection.now_ms)
+        self.rate_limiter = RateLimiter(connection.redis, prefix=settings.queue_prefix)
         self.instances = Instances(database)
         self.api_keys = ApiKeys(database)
         self.messages = Messages(database)
@@ -70,8 +89,19 @@ class Application:
         self.campaign_account = CampaignAccount(
             database, self.queues, connection.now_ms, per_minute=campaign_per_minute(settings)
         )
-        self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms)
+        self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms, quotas=self.quotas)
+        self.triage = Triage(self.queues.dead_letters, connection.now_ms)
+        self.endpoints = Endpoints(
+            database, self.queues, allow_loopback=settings.webhooks.allow_loopback, clock=connection.now_ms
+        )
+        self.deliveries = Deliveries(database, self.queues, clock=connection.now_ms)
+        self.idempotency_keys = IdempotencyKeys(database)
         self.unknowns = WebhookUnknowns(database)
+
+    @cached_property
+    def secret_key(self) -> str:
+        """What signs sessions; only the web side asks, so only there a missing one matters."""
+        return secret_key(self.settings)
 
     @classmethod
     @asynccontextmanager
@@ -100,10 +130,14 @@ class Application:
             finally:
                 await database.close()
 
+    def _hear(self, notice: Notice) -> None:
+        log_notice(notice)
+        self.metrics.hear(notice)
+
     async def run_workers(self, names: Iterable[QueueName] = WORKED, *, until: asyncio.Event) -> None:
         """Work on the queues until the event is set; then end what runs, within the settings' deadline.
 
-        With ``outbound`` the simulator runs too, and with ``maintenance`` the reconciler. If one of them raises, the
+        With ``outbound`` the simulator runs too, and with ``maintenance`` its schedules. If one of them raises, the
         others are stopped and it is raised here.
         """
         worked = list(dict.fromkeys(names))
@@ -113,9 +147,11 @@ class Application:
             gateways=self.gateways,
             clock=self.connection.now_ms,
             campaign_per_minute=campaign_per_minute(self.settings),
+            kept_for=kept_for(self.settings),
+            sender=Sender(allow_loopback=self.settings.webhooks.allow_loopback),
         )
         if QueueName.MAINTENANCE in worked:
-            await schedule_reconciler(self.queues)
+            await schedule_maintenance(self.queues)
         workers = [
             Worker(
                 name.value,
@@ -123,7 +159,7 @@ class Application:
                 self.connection,
                 worker_options(self.settings, name),
                 prefix=self.settings.queue_prefix,
-                listener=log_notice,
+                listener=self._hear,
             )
             for name in worked
         ]

@@ -11,7 +11,8 @@ from berrante.app.engines import open_engines
 from berrante.app.errors import NotMigrated
 from berrante.app.reaching import newest_revision, reach_database
 from berrante.engine.connection import system_clock
-from berrante.messaging.contact_imports import ContactImport, ContactImports, ImportWork
+from berrante.messaging.contact_imports import ContactImport, ContactImports
+from berrante.messaging.contact_imports.working import ImportWork
 from berrante.messaging.contacts import Search
 from berrante.messaging.contacts.cells import guarded
 from berrante.messaging.contacts.exporting import exported

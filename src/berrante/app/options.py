@@ -3,15 +3,20 @@
 import os
 import socket
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
 from berrante.engine import Backoff, JobOptions, RateLimit, Retention, WorkerOptions
+from berrante.messaging.maintenance import KeptFor
 from berrante.messaging.queues import QueueName
 from berrante.settings import Settings
 
 #: The queues that a worker works on; ``dead-letter`` waits for people.
 WORKED: Final = tuple(name for name in QueueName if name is not QueueName.DEAD_LETTER)
 _FASTEST: Final = 1_000_000.0
+
+#: A day of points, as Bull Board draws them and `/health/queues` reads them.
+_METRICS_MINUTES: Final = 24 * 60
 
 
 def job_options(settings: Settings) -> Mapping[QueueName, JobOptions]:
@@ -48,6 +53,20 @@ def worker_options(settings: Settings, name: QueueName) -> WorkerOptions:
         stop_deadline_ms=settings.stop_deadline_ms,
         keep_completed=Retention(age_s=queue.keep_completed_age_s, count=queue.keep_completed_count),
         keep_failed=Retention(age_s=queue.keep_failed_age_s, count=queue.keep_failed_count),
+        metrics_minutes=_METRICS_MINUTES,
         dead_letters=QueueName.DEAD_LETTER.value,
         name=f"{socket.gethostname()}-{os.getpid()}",
     )
+
+
+def kept_for(settings: Settings) -> KeptFor:
+    """Return how long rows and finished jobs are kept."""
+    jobs: dict[QueueName, tuple[Retention, Retention]] = {
+        name: (
+            Retention(age_s=settings.queue(name).keep_completed_age_s),
+            Retention(age_s=settings.queue(name).keep_failed_age_s),
+        )
+        for name in WORKED
+    }
+    days = settings.keep_messages_days
+    return KeptFor(messages=timedelta(days=days) if days else None, jobs=jobs)

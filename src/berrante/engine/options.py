@@ -53,6 +53,7 @@ class JobOptions:
     integer, since BullMQ uses both for its own. ``deduplication`` keeps jobs of one kind from piling up. ``group`` lets
     the job wait for the turn of a tenant, number or whatever else shares limits; see ``groups``.
     ``trace_context`` is the trace that the job belongs to, as text; ``omit_trace_context`` keeps the queue's out of it.
+    ``letter`` is the id of the dead letter that the job was put back from.
 
     Raises ``ValueError`` that names the field and the remedy.
 
@@ -74,6 +75,7 @@ class JobOptions:
     group: str | None = None
     trace_context: str | None = None
     omit_trace_context: bool = False
+    letter: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "priority", int(self.priority))  # an IntEnum would be written by its name

@@ -1,6 +1,7 @@
 """All tables, so that ``berrante.store.metadata`` is whole once this module is imported."""
 
 from berrante.messaging.api_keys.models import api_keys
+from berrante.messaging.audit.models import audit_log
 from berrante.messaging.automations.models import automation_runs, automations
 from berrante.messaging.campaigns.models import (
     campaign_days,
@@ -12,14 +13,18 @@ from berrante.messaging.campaigns.models import (
 )
 from berrante.messaging.contact_imports.models import contact_import_chunks, contact_import_errors, contact_imports
 from berrante.messaging.contacts.models import consents, contacts, opt_outs
+from berrante.messaging.endpoints.models import webhook_deliveries, webhook_endpoints
+from berrante.messaging.idempotency.models import idempotency_keys
 from berrante.messaging.instances.models import instances
 from berrante.messaging.messages.models import messages
 from berrante.messaging.organizations.models import organizations
-from berrante.messaging.people.models import people
+from berrante.messaging.people.models import people, refresh_tokens, sessions
+from berrante.messaging.quotas.models import quotas
 from berrante.messaging.webhooks.models import webhook_unknowns
 
 __all__ = [
     "api_keys",
+    "audit_log",
     "automation_runs",
     "automations",
     "campaign_days",
@@ -33,10 +38,16 @@ __all__ = [
     "contact_import_errors",
     "contact_imports",
     "contacts",
+    "idempotency_keys",
     "instances",
     "messages",
     "opt_outs",
     "organizations",
     "people",
+    "quotas",
+    "refresh_tokens",
+    "sessions",
+    "webhook_deliveries",
+    "webhook_endpoints",
     "webhook_unknowns",
 ]

@@ -4,5 +4,18 @@ from berrante.store.database import Database
 from berrante.store.ids import IdMaker, new_id
 from berrante.store.metadata import MOMENT, metadata
 from berrante.store.migrating import downgrade, migrate, revision
+from berrante.store.tenancy import disable_tenancy, enable_tenancy, unguarded_tables
 
-__all__ = ["MOMENT", "Database", "IdMaker", "downgrade", "metadata", "migrate", "new_id", "revision"]
+__all__ = [
+    "MOMENT",
+    "Database",
+    "IdMaker",
+    "disable_tenancy",
+    "downgrade",
+    "enable_tenancy",
+    "metadata",
+    "migrate",
+    "new_id",
+    "revision",
+    "unguarded_tables",
+]

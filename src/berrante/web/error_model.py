@@ -1,38 +1,58 @@
-"""Errors as the OpenAPI document shows them."""
+"""The error body as the OpenAPI document shows it."""
 
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
+
+
+class ViolationOut(BaseModel):
+    """One field that cannot be accepted, and why."""
+
+    field: str
+    message: str
 
 
 class ErrorDetail(BaseModel):
-    """``code`` is for programs and stable; ``message`` is for people; ``field`` is what could not be accepted."""
-
-    model_config = ConfigDict(extra="allow")
+    """``code`` is a stable word; ``request_id`` finds the request in the log."""
 
     code: str
     message: str
+    details: dict[str, Any]
+    request_id: str | None
+    violations: list[ViolationOut]
     field: str | None = None
 
 
 class ErrorOut(BaseModel):
-    """How every error is answered."""
+    """The one form of all errors."""
 
     error: ErrorDetail
 
 
-def _answer(meaning: str, code: str, message: str, **more: str) -> dict[str, Any]:
-    example = {"error": {"code": code, "message": message, **more}}
-    return {"model": ErrorOut, "description": meaning, "content": {"application/json": {"example": example}}}
+def _shown(description: str, code: str, message: str, **details: object) -> dict[str, Any]:
+    error = {
+        "code": code,
+        "message": message,
+        "details": details,
+        "request_id": "req_019a3b0c6d4e7f8091a2b3c4d5e6f708",
+        "violations": [{"field": "name", "message": message}] if code == "invalid" else [],
+    }
+    return {
+        "model": ErrorOut,
+        "description": description,
+        "content": {"application/json": {"example": {"error": error}}},
+    }
 
 
-#: The errors that any route of ``/v1`` may answer; give it to a router as ``responses``.
+#: What any route may answer; a router takes it as ``responses``.
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    400: _answer("The request cannot be read.", "bad_request", "There was an error parsing the body"),
-    401: _answer("No key, or none that opens anything.", "unauthorized", "this API key is not known, or was revoked"),
-    404: _answer("Not there, or another organization's.", "missing", "no such contact: '7'"),
-    409: _answer("Against what is there already.", "taken", "contact '+5511987654321' exists already: choose another"),
-    413: _answer("The body is too large.", "body_too_large", "the body has more than 262144 bytes"),
-    422: _answer("A value cannot be accepted.", "invalid", "name has 0 characters: give 1 to 200", field="name"),
-    503: _answer("An engine is away.", "unavailable", "the database is away: try again soon"),
+    400: _shown("The request cannot be read.", "bad_request", "the body is no JSON"),
+    401: _shown("Nobody is named, or nobody known.", "unauthorized", "this API key is not known"),
+    403: _shown("The caller may not do this.", "scope_missing", "this API key has no scope 'messages.write'"),
+    404: _shown("It is not there, or another organization's.", "missing", "no such contact: '7'"),
+    409: _shown("It clashes with what is there.", "taken", "instance 'sales' exists already: choose another"),
+    413: _shown("The body is too large.", "body_too_large", "the body has more than 262144 bytes"),
+    422: _shown("A value cannot be accepted.", "invalid", "name has 0 characters: give 1 to 200"),
+    429: _shown("Too many requests, or a quota is used up.", "rate_limited", "too many requests", limit=6000),
+    503: _shown("Redis or the database is away.", "unavailable", "the database is away: try again soon"),
 }

@@ -11,7 +11,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.engine.connection import system_clock
-from berrante.messaging.addresses import canonical
+from berrante.messaging.addresses import checked
 from berrante.messaging.campaigns.campaign import Campaign, load
 from berrante.messaging.campaigns.content import Rendered, RenderFailed
 from berrante.messaging.campaigns.freezing import Plan, groups_of
@@ -93,7 +93,7 @@ class CampaignAccount:
 
         Raises ``Invalid`` with the reason if the content cannot be rendered for it.
         """
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             campaign = await _owned(connection, organization_id, campaign_id)
             address, known = await _person(connection, organization_id, contact_id=contact_id, phone=phone)
         values = values_of(address, known | {"params": dict(params or {})})
@@ -136,14 +136,14 @@ class CampaignAccount:
             query = query.where(r.position > after)
         if status is not None:
             query = query.where(or_(m.status == status, (r.status == status) & m.id.is_(None)))
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             await _owned(connection, organization_id, campaign_id)
             return [Recipient(**row._mapping) for row in await connection.execute(query)]
 
     async def ledger(self, organization_id: UUID, campaign_id: UUID) -> Ledger:
         """Account for every recipient, and name what does not fit."""
         now = moment(self._clock())
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             campaign = await _owned(connection, organization_id, campaign_id)
             progress, mismatches = await balance(connection, campaign, now=now)
             mismatches += await without_jobs(connection, self._queues, campaign, now=now)
@@ -154,7 +154,7 @@ class CampaignAccount:
     ) -> tuple[Rehearsal, dict[str, int]]:
         """Play the rest of the campaign on a virtual clock; return it, and who is left out, by reason."""
         now = moment(self._clock())
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             campaign = await _owned(connection, organization_id, campaign_id)
             frozen = campaign.frozen_at is not None
             plan = Plan(
@@ -199,7 +199,7 @@ async def _person(
     query = select(contacts).where(contacts.c.organization_id == organization_id).limit(1)
     address = ""
     if phone is not None:
-        address = canonical(phone, field="phone")
+        address = checked(phone, field="phone")
         query = query.where(contacts.c.address == address)
     else:
         query = query.where(contacts.c.id == contact_id)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from berrante.messaging.addresses import canonical
+from berrante.messaging.addresses import checked
 from berrante.messaging.campaigns.segments import parse
 from berrante.messaging.errors import Invalid
 from berrante.messaging.fields import storable
@@ -69,7 +69,7 @@ def entries(recipients: Iterable[str | Mapping[str, Any]]) -> list[Entry]:
 
 def _entry(given: str | Mapping[str, Any], field: str) -> Entry:
     if isinstance(given, str):
-        return Entry(address=canonical(given, field=field), params={})
+        return Entry(address=checked(given, field=field), params={})
     phone = given.get("phone")
     if not isinstance(phone, str):
         raise Invalid(field, "has no phone", remedy='give a number, or {"phone": "+5511999990001", "city": "Recife"}')
@@ -79,7 +79,7 @@ def _entry(given: str | Mapping[str, Any], field: str) -> Entry:
             field, "has too much", remedy=f"give at most {_MOST_PARAMS} values of {_LONGEST_PARAM} characters"
         )
     clean = {storable(name): storable(value) for name, value in params.items()}
-    return Entry(address=canonical(phone, field=f"{field}.phone"), params=clean)
+    return Entry(address=checked(phone, field=f"{field}.phone"), params=clean)
 
 
 def numbers_of(instances: Sequence[str] | Mapping[str, int] | str) -> list[tuple[str, int]]:

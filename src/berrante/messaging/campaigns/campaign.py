@@ -76,6 +76,11 @@ async def load(
     return [campaign_of(row) for row in await connection.execute(query)]
 
 
+def told_of(campaign: Campaign) -> dict[str, str]:
+    """Return what an organization's programs are told of a campaign with its events."""
+    return {"campaign_id": str(campaign.id), "instance_id": campaign.instance_id, "name": campaign.name}
+
+
 def campaign_of(row: Row[Any]) -> Campaign:
     """Return the campaign of a row with its numbers."""
     values = dict(row._mapping)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berrante.engine import Job, NewJob, Snooze, Unrecoverable
 from berrante.gateways.protocol import Gateway
 from berrante.messaging.campaigns import days, lane
-from berrante.messaging.campaigns.campaign import Campaign, load
+from berrante.messaging.campaigns.campaign import Campaign, load, told_of
 from berrante.messaging.campaigns.freezing import Plan, freeze_batch
 from berrante.messaging.campaigns.jobs import TICK, TickPayload
 from berrante.messaging.campaigns.life import Status
@@ -26,6 +26,8 @@ from berrante.messaging.campaigns.recipients import next_due, write_next
 from berrante.messaging.campaigns.telling import tell
 from berrante.messaging.campaigns.winding_down import skip_pending
 from berrante.messaging.clock import Clock, moment
+from berrante.messaging.endpoints.emitting import Told, emit, enqueue
+from berrante.messaging.endpoints.events import EventType
 from berrante.messaging.instances.tenancy import gateway_of
 from berrante.messaging.messages.origin import Origin
 from berrante.messaging.outbound.jobs import send_job
@@ -52,6 +54,7 @@ class _Turn:
     wake: list[datetime] = field(default_factory=list)
     #: The last counts, once the campaign is finished.
     last: dict[str, Any] | None = None
+    told: list[Told] = field(default_factory=list)
 
 
 class CampaignHandler:
@@ -151,6 +154,8 @@ class CampaignHandler:
                 turn.last = (await count(connection, campaign.id, at=now)).stored()
                 over = {"status": Status.FINISHED.value, "finished_at": now, "counts": turn.last, "counted_at": now}
                 await _set(connection, campaign.id, **over)
+                finished = EventType.CAMPAIGN_FINISHED
+                turn.told = await emit(connection, campaign.organization_id, finished, told_of(campaign))
         return turn
 
     async def _number(
@@ -234,6 +239,7 @@ class CampaignHandler:
         await self._queues.outbound.add_bulk(turn.jobs)
         await lane.restore(self._queues, campaign, turn.stale)
         now = moment(self._clock())
+        await enqueue(self._queues, turn.told)
         if turn.last is not None:
             await job.update_progress(turn.last | {"counted_at": now.isoformat()})
             return {"status": Status.FINISHED.value}

@@ -80,7 +80,7 @@ class CampaignSettings:
 
 async def settings_of(database: Database, organization_id: UUID) -> CampaignSettings:
     """Return an organization's settings, or the usual ones."""
-    async with database.begin() as connection:
+    async with database.tenant(organization_id) as connection:
         row = (await connection.execute(_settings(organization_id))).one_or_none()
     words = row.opt_out_words if row is not None and row.opt_out_words is not None else DEFAULT_WORDS
     return CampaignSettings(
@@ -98,7 +98,7 @@ async def change_settings(
     words = checked_words(opt_out_words, field="opt_out_words") if opt_out_words is not None else None
     values = {"opt_out_words": words, "reply_hours": reply_hours}
     new = insert(campaign_settings).values(organization_id=organization_id, **values)
-    async with database.begin() as connection:
+    async with database.tenant(organization_id) as connection:
         await connection.execute(new.on_conflict_do_update(index_elements=["organization_id"], set_=values))
     return await settings_of(database, organization_id)
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.engine.connection import system_clock
 from berrante.messaging.campaigns.audience import Audience, entries, numbers_of
-from berrante.messaging.campaigns.campaign import Campaign, load
+from berrante.messaging.campaigns.campaign import Campaign, load, told_of
 from berrante.messaging.campaigns.content import Content, Shares
 from berrante.messaging.campaigns.copying import copy
 from berrante.messaging.campaigns.editing import edited
@@ -24,15 +24,24 @@ from berrante.messaging.campaigns.progress import CampaignProgress, count
 from berrante.messaging.campaigns.retrying import Retry, put_back
 from berrante.messaging.campaigns.winding_down import skip_pending, skip_queued
 from berrante.messaging.clock import Clock, moment
+from berrante.messaging.endpoints.emitting import Told, emit, enqueue
+from berrante.messaging.endpoints.events import EventType
 from berrante.messaging.errors import Invalid, Missing
 from berrante.messaging.fields import named
 from berrante.messaging.instances.models import instances
 from berrante.messaging.queues import Queues
+from berrante.messaging.quotas import admit_campaign
 from berrante.store import Database, new_id
 
 _CHUNK: Final = 5_000
 #: What the way out can carry; media and WhatsApp templates are stored and previewed until it can.
 SENDABLE: Final = frozenset({"text"})
+_EVENTS: Final = {
+    Move.START: EventType.CAMPAIGN_STARTED,
+    Move.PAUSE: EventType.CAMPAIGN_PAUSED,
+    Move.RESUME: EventType.CAMPAIGN_RESUMED,
+    Move.CANCEL: EventType.CAMPAIGN_CANCELLED,
+}
 
 
 class Campaigns:
@@ -75,7 +84,7 @@ class Campaigns:
             "pace": Policy.read(pace).stored(),
             "status": Status.DRAFT.value,
         }
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             owned = select(instances.c.id).where(
                 instances.c.organization_id == organization_id, instances.c.id.in_([each for each, _ in numbers])
             )
@@ -102,7 +111,7 @@ class Campaigns:
 
     async def get(self, organization_id: UUID, campaign_id: UUID) -> Campaign | None:
         """Return one of an organization's campaigns, or None."""
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             found = await load(
                 connection, campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id
             )
@@ -110,7 +119,7 @@ class Campaigns:
 
     async def find(self, campaign_id: UUID) -> Campaign:
         """Return a campaign of whatever organization, for the platform's own commands. Raises ``Missing``."""
-        async with self._database.begin() as connection:
+        async with self._database.platform(because="a command of the platform names a campaign") as connection:
             found = await load(connection, campaigns.c.id == campaign_id)
         if not found:
             raise Missing("campaign", campaign_id)
@@ -121,7 +130,7 @@ class Campaigns:
         where = [campaigns.c.organization_id == organization_id]
         if before is not None:
             where.append(campaigns.c.id < before)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             return await load(connection, *where, limit=limit)
 
     async def update(
@@ -137,7 +146,7 @@ class Campaigns:
 
         The audience stays as it was made. Raises ``Missing``, ``Invalid``, or ``WrongState`` for one that ended.
         """
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             campaign = await self._locked(connection, organization_id, campaign_id)
             values = edited(campaign, name=name, content=content, pace=pace)
             changed = update(campaigns).where(campaigns.c.id == campaign_id).values(**values, updated_at=func.now())
@@ -149,7 +158,7 @@ class Campaigns:
 
     async def delete(self, organization_id: UUID, campaign_id: UUID) -> None:
         """Delete a draft, or one that ended before it wrote to anyone; what was sent is never deleted with it."""
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             campaign = await self._locked(connection, organization_id, campaign_id)
             if campaign.status is not Status.DRAFT:
                 raise IllegalMove(campaign_id, Move.CANCEL, campaign.status)
@@ -157,7 +166,7 @@ class Campaigns:
 
     async def duplicate(self, organization_id: UUID, campaign_id: UUID) -> Campaign:
         """Make a draft of the same content, pace, numbers and audience. Raises ``Missing``."""
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             copy_id = await copy(connection, await self._locked(connection, organization_id, campaign_id))
             (made,) = await load(connection, campaigns.c.id == copy_id)
         return made
@@ -191,7 +200,7 @@ class Campaigns:
         campaign = await self._move(organization_id, campaign_id, Move.CANCEL, finished_at=moment(self._clock()))
         more = True
         while more:  # killed in between, the campaign's job or another cancel does the rest
-            async with self._database.begin() as connection:
+            async with self._database.tenant(organization_id) as connection:
                 more = await skip_pending(connection, campaign_id)
         return campaign
 
@@ -200,7 +209,7 @@ class Campaigns:
 
         The old messages stay as they are. Raises ``Missing``, or ``IllegalMove``.
         """
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             campaign = await self._locked(connection, organization_id, campaign_id)
             if campaign.status not in STEPS[Move.RETRY].sources:
                 raise IllegalMove(campaign_id, Move.RETRY, campaign.status)
@@ -218,7 +227,7 @@ class Campaigns:
 
     async def progress(self, organization_id: UUID, campaign_id: UUID) -> CampaignProgress:
         """Count the recipients by what became of them. Raises ``Missing``."""
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             campaign = await self._owned(connection, organization_id, campaign_id)
             if campaign.frozen_at is None:  # no batch may move from the list to the recipients while we count both
                 campaign = await self._locked(connection, organization_id, campaign_id)
@@ -235,7 +244,7 @@ class Campaigns:
 
     async def audience(self, organization_id: UUID, campaign_id: UUID) -> dict[str, int]:
         """Count whom a start would take now (``planned``) and leave out, by reason. Raises ``Missing``."""
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             campaign = await self._owned(connection, organization_id, campaign_id)
             plan = Plan(
                 organization_id=organization_id,
@@ -257,7 +266,12 @@ class Campaigns:
             .where(*own, campaigns.c.status.in_([status.value for status in step.sources]))
             .values(status=step.target.value, updated_at=func.now(), **values)
         )
-        async with self._database.begin() as connection:
+        told: list[Told] = []
+        async with self._database.tenant(organization_id) as connection:
+            if move is Move.START:
+                waiting = await self._locked(connection, organization_id, campaign_id)
+                if waiting.status in step.sources:
+                    await admit_campaign(connection, organization_id)
             moved = (await connection.execute(statement)).rowcount == 1
             campaign = await self._owned(connection, organization_id, campaign_id)
             if not moved and not is_done_already(move, campaign.status):
@@ -268,6 +282,9 @@ class Campaigns:
                     raise Invalid("content", f"is of type {min(unsendable)}", remedy="only texts can be sent so far")
             if step.target is Status.CANCELLED:
                 await skip_queued(connection, campaign_id, [name for name, _ in campaign.numbers])
+            if moved and move in _EVENTS:
+                told = await emit(connection, organization_id, _EVENTS[move], told_of(campaign))
+        await enqueue(self._queues, told)
         if step.target in {Status.RUNNING, Status.SCHEDULED}:
             await rouse(self._queues.campaign, campaign)
         return campaign

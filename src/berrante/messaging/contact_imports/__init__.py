@@ -1,6 +1,5 @@
 """Imports of contacts from CSV files: resumable, repeatable, with a reason for every row that is refused."""
 
 from berrante.messaging.contact_imports.service import ContactImport, ContactImports
-from berrante.messaging.contact_imports.working import ImportWork
 
-__all__ = ["ContactImport", "ContactImports", "ImportWork"]
+__all__ = ["ContactImport", "ContactImports"]

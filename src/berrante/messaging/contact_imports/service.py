@@ -94,7 +94,7 @@ class ContactImports:
             "status": "waiting",
             "bytes_total": size,
         }
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             owner = select(instances.c.id).where(
                 instances.c.organization_id == organization_id, instances.c.id == instance_id
             )
@@ -113,7 +113,7 @@ class ContactImports:
         query = select(*_COLUMNS).where(
             contact_imports.c.organization_id == organization_id, contact_imports.c.id == import_id
         )
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             row = (await connection.execute(query)).one_or_none()
         return import_of(row._mapping) if row else None
 
@@ -127,7 +127,7 @@ class ContactImports:
         )
         if before is not None:
             query = query.where(contact_imports.c.id < before)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             return [import_of(row._mapping) for row in await connection.execute(query)]
 
     async def rejected(self, organization_id: UUID, import_id: UUID) -> AsyncIterator[Sequence[Rejected]]:
@@ -141,7 +141,7 @@ class ContactImports:
                 .order_by(table.line)
                 .limit(_PAGE)
             )
-            async with self._database.begin() as connection:
+            async with self._database.tenant(organization_id) as connection:
                 page = [Rejected(**row._mapping) for row in await connection.execute(query)]
             if page:
                 yield page

@@ -20,6 +20,7 @@ from berrante.messaging.contact_imports.reading import read_records
 from berrante.messaging.contact_imports.rows import Reader, Rejected, Row
 from berrante.messaging.contact_imports.service import CHUNK, ContactImport, import_of
 from berrante.messaging.contact_imports.writing import write_rows
+from berrante.messaging.errors import QuotaExceeded
 from berrante.messaging.lost_jobs import LostJobs, Whereabouts
 from berrante.messaging.payloads import read
 from berrante.messaging.queues import Queues
@@ -84,8 +85,9 @@ class ImportWork:
                 raise Unrecoverable(f"organization {organization_id} has no import {import_id}")
             if row.finished_at is None:
                 try:
-                    changes = await self._batch(connection, row)
-                except Unreadable as error:
+                    async with connection.begin_nested():
+                        changes = await self._batch(connection, row)
+                except (Unreadable, QuotaExceeded) as error:
                     changes = {"status": "failed", "reason": str(error)}
                 now = moment(self._clock())
                 if changes["status"] != "running":

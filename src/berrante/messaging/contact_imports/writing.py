@@ -16,6 +16,7 @@ from berrante.messaging.contacts.consent import Consent
 from berrante.messaging.contacts.details import checked_tags, merged_fields
 from berrante.messaging.contacts.models import contacts
 from berrante.messaging.errors import Invalid
+from berrante.messaging.quotas.service import admit_contacts
 from berrante.store import new_id
 
 # The hash is address_hash of messaging/contacts/consent.py, computed where the rows are.
@@ -134,7 +135,8 @@ async def write_rows(
 ) -> Written:
     """Store the rows; one whose person was erased, or opted out and is opted in by it, is rejected.
 
-    Of rows of one address, the later fills in and replaces what the earlier says; each counts.
+    Of rows of one address, the later fills in and replaces what the earlier says; each counts. Raises
+    ``QuotaExceeded``: then the transaction must not be committed.
     """
     rejected: list[Rejected] = []
     taken = await _taken(connection, rows, organization_id, instance_id, rejected)
@@ -158,6 +160,8 @@ async def write_rows(
     place = {"organization": organization_id, "instance": instance_id, "now": now}
     done = await connection.execute(_UPSERT, {**place, "rows": _json(given)})
     created = sum(row.created for row in done)
+    if created:
+        await admit_contacts(connection, organization_id, adding=0)  # they are there already
     await _consents(connection, merged, place)
     return Written(created=created, updated=len(taken) - created, rejected=rejected)
 

@@ -31,13 +31,13 @@ async def exported(database: Database, organization_id: UUID, search: Search) ->
     """
     keys = select(func.jsonb_object_keys(contacts.c.fields)).select_from(contacts)
     keys = keys.where(contacts.c.id.in_(matching(organization_id, search).with_only_columns(contacts.c.id)))
-    async with database.begin() as connection:
+    async with database.tenant(organization_id) as connection:
         names = sorted((await connection.execute(keys.distinct())).scalars())
     yield _lines([[*_HEADINGS, *(f"field.{name}" for name in names)]])
     before: UUID | None = None
     while True:
         page = found(organization_id, replace(search, before=before, limit=_PAGE))
-        async with database.begin() as connection:
+        async with database.tenant(organization_id) as connection:
             rows = [contact_of(row._mapping) for row in await connection.execute(page)]
         if rows:
             yield _lines([_cells(contact, names) for contact in rows])

@@ -12,7 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.engine.connection import system_clock
+from berrante.messaging import audit
 from berrante.messaging.addresses import checked, kind_of
+from berrante.messaging.audit import Actor
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.contacts import consent
 from berrante.messaging.contacts.consent import Consent, Evidence
@@ -32,6 +34,7 @@ from berrante.messaging.contacts.search import Search, found
 from berrante.messaging.errors import Invalid, Missing, Taken, WrongState
 from berrante.messaging.instances.models import instances
 from berrante.messaging.instances.tenancy import is_instance_id
+from berrante.messaging.quotas.service import admit_contacts
 from berrante.store import Database, new_id
 
 _DEADLOCK: Final = "40P01"
@@ -73,7 +76,7 @@ class Contacts:
 
         A person who spoke at another number of the organization has the consent that was given there. Raises
         ``Invalid``, ``Missing`` for an instance that is not the organization's, ``Taken`` if the number has this
-        contact, and ``WrongState`` if the person was erased and no new ``opt_in`` is given.
+        contact, ``WrongState`` if the person was erased and no new ``opt_in`` is given, and ``QuotaExceeded``.
         """
         address = checked(address, field="address")
         row: dict[str, Any] = {
@@ -90,7 +93,7 @@ class Contacts:
             **(_named(name) if name is not None else {}),
         }
         opt_in = opt_in.checked() if opt_in is not None else None
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             await self._own_instance(connection, organization_id, instance_id)
             if opt_in is None:
                 at = await consent.erased_at(connection, organization_id=organization_id, address=address)
@@ -101,6 +104,7 @@ class Contacts:
             made = (await connection.execute(statement.returning(contacts.c.id))).scalar_one_or_none()
             if made is None:
                 raise Taken("contact", address)
+            await admit_contacts(connection, organization_id, adding=0)  # it is there already
             if opt_in is not None:
                 await consent.record(
                     connection,
@@ -113,13 +117,13 @@ class Contacts:
 
     async def get(self, organization_id: UUID, contact_id: UUID) -> Contact | None:
         """Return one of an organization's contacts, or None; who was erased is not there."""
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             row = await _row(connection, organization_id, contact_id)
         return contact_of(row._mapping) if row else None
 
     async def search(self, organization_id: UUID, search: Search) -> list[Contact]:
         """Return the contacts that a search finds, newest first."""
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             return [contact_of(row._mapping) for row in await connection.execute(found(organization_id, search))]
 
     async def update(
@@ -143,7 +147,7 @@ class Contacts:
         if tags is not None:
             values["tags"] = checked_tags(tags)
         changed = checked_fields(fields) if fields is not None else None
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             contact = await _locked(connection, organization_id, contact_id)
             if changed is not None:
                 values["fields"] = merged_fields(contact.fields, changed)
@@ -154,14 +158,14 @@ class Contacts:
     async def tag(self, organization_id: UUID, contact_id: UUID, tags: Iterable[str]) -> Contact:
         """Add tags. Raises ``Invalid`` and ``Missing``."""
         added = checked_tags(tags)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             contact = await _locked(connection, organization_id, contact_id)
             return await _changed(connection, contact, {"tags": checked_tags({*contact.tags, *added})})
 
     async def untag(self, organization_id: UUID, contact_id: UUID, tags: Iterable[str]) -> Contact:
         """Take tags away; those that are not there are passed over. Raises ``Invalid`` and ``Missing``."""
         gone = checked_tags(tags)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             contact = await _locked(connection, organization_id, contact_id)
             return await _changed(connection, contact, {"tags": sorted({*contact.tags} - {*gone})})
 
@@ -181,20 +185,28 @@ class Contacts:
             .order_by(consents.c.id.desc())
             .limit(500)
         )
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             if await _row(connection, organization_id, contact_id) is None:
                 raise Missing("contact", contact_id)
             rows = await connection.execute(query)
             return [Recorded(**{**row._mapping, "state": Consent(row.state)}) for row in rows]
 
-    async def erase(self, organization_id: UUID, contact_id: UUID) -> None:
+    async def erase(self, organization_id: UUID, contact_id: UUID, *, actor: Actor | None = None) -> None:
         """Erase the person from all numbers of the organization (see ``erasing``). Raises ``Missing``."""
         for is_last in (False, False, True):
             try:
-                async with self._database.begin() as connection:
+                async with self._database.tenant(organization_id) as connection:
                     contact = await _locked(connection, organization_id, contact_id)
                     now = moment(self._clock())
                     await erase_person(connection, organization_id=organization_id, address=contact.address, at=now)
+                    if actor is not None:
+                        await audit.record(
+                            connection,
+                            organization_id=organization_id,
+                            actor=actor,
+                            action="contact.erased",
+                            subject=("contact", contact_id),
+                        )
             except DBAPIError as error:
                 # Workers lock a run or a message first, and then look at the contact: one of the two has to give way.
                 if is_last or getattr(error.orig, "sqlstate", None) != _DEADLOCK:
@@ -206,7 +218,7 @@ class Contacts:
         evidence = evidence.checked()
         if evidence.at > moment(self._clock() + 60_000):
             raise Invalid("at", "lies in the future", remedy="give when the person said it")
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             row = await _row(connection, organization_id, contact_id)
             if row is None:
                 raise Missing("contact", contact_id)

@@ -104,7 +104,7 @@ class Conversations:
             query = query.where(
                 tuple_(contacts.c.last_message_at, contacts.c.id) < tuple_(after.wrote_at, after.contact_id)
             )
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             return [self._conversation(row) for row in await connection.execute(query)]
 
     async def messages(
@@ -127,7 +127,7 @@ class Conversations:
             # GREATEST passes over nulls: two that read at once leave the later mark.
             .values(read_until=func.greatest(contacts.c.read_until, moment(self._clock())))
         )
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             if (await connection.execute(statement)).rowcount == 0:
                 raise Missing("contact", contact_id)
 
@@ -137,7 +137,7 @@ class Conversations:
             contacts.c.instance_id == storable(instance_id),
             contacts.c.id == contact_id,
         )
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             if (await connection.execute(query)).one_or_none() is None:
                 raise Missing("contact", contact_id)
 

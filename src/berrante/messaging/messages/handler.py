@@ -1,5 +1,6 @@
 """The queue ``message``: stores what came in, starts automations, and follows receipts."""
 
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -15,6 +16,8 @@ from berrante.messaging.automations.runs import OpenRun
 from berrante.messaging.campaigns.replies import hear
 from berrante.messaging.clock import Clock, milliseconds, moment
 from berrante.messaging.contacts.store import remember
+from berrante.messaging.endpoints.emitting import Told, enqueue
+from berrante.messaging.endpoints.messages import became, received
 from berrante.messaging.errors import Invalid, ReceiptTooEarly
 from berrante.messaging.fields import storable
 from berrante.messaging.instances.tenancy import gateway_of
@@ -23,6 +26,7 @@ from berrante.messaging.messages.content import normalized, text_of
 from berrante.messaging.messages.jobs import INCOMING, RECEIPT, IncomingPayload, ReceiptPayload
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
+from berrante.messaging.messages.receipts import Applied
 from berrante.messaging.messages.status import MessageStatus
 from berrante.messaging.payloads import checked, point_in_time, read
 from berrante.messaging.queues import Queues
@@ -55,6 +59,8 @@ class MessageHandler:
         sent_ms = checked(lambda: point_in_time(payload.sent_at, field="sentAt"))
         content = checked(lambda: normalized(payload.content))
         now = moment(self._clock())
+        name = storable(payload.from_name)[:200] if payload.from_name else None
+        told: list[Told] = []
         async with self._database.begin() as connection:
             await gateway_of(connection, organization_id=payload.organization_id, instance_id=payload.instance_id)
             contact_id = await remember(
@@ -62,7 +68,7 @@ class MessageHandler:
                 organization_id=payload.organization_id,
                 instance_id=payload.instance_id,
                 address=sender,
-                name=storable(payload.from_name)[:200] if payload.from_name else None,
+                name=name,
                 at=now,
                 wrote_at=moment(sent_ms),
                 written=as_written(payload.sender),
@@ -105,12 +111,25 @@ class MessageHandler:
                     content=content,
                     at=now,
                 )
+                told = await received(
+                    connection,
+                    organization_id=payload.organization_id,
+                    instance_id=payload.instance_id,
+                    contact_id=contact_id,
+                    message_id=message_id,
+                    wire_id=wire_id,
+                    sender=sender,
+                    sender_name=name,
+                    content=content,
+                    sent_at=moment(sent_ms),
+                )
             else:
                 message_id, direction = await _existing(connection, payload.instance_id, wire_id)
                 if direction == "out":  # our own message, told to us by another device of the number
                     return {"status": "echo", "messageId": str(message_id)}
                 opened = await runs.still_open(connection, message_id)
         await self._enqueue(payload, opened)
+        await enqueue(self._queues, told)
         return {"status": "stored" if is_new else "known", "messageId": str(message_id), "runs": len(opened)}
 
     async def _enqueue(self, payload: IncomingPayload, opened: list[OpenRun]) -> None:
@@ -134,7 +153,7 @@ class MessageHandler:
         code = None if payload.error_code is None else storable(str(payload.error_code))[:200]
         async with self._database.begin() as connection:
             await gateway_of(connection, organization_id=payload.organization_id, instance_id=payload.instance_id)
-            holds = await receipts.apply(
+            applied = await receipts.apply(
                 connection,
                 organization_id=payload.organization_id,
                 instance_id=payload.instance_id,
@@ -145,9 +164,28 @@ class MessageHandler:
                 error_code=code,
                 error=storable(payload.error) if payload.error else None,
             )
-        if holds is None:
+            told = await self._tell(connection, payload, applied, at=at, code=code) if applied else []
+        if applied is None:
             raise ReceiptTooEarly(about, instance_id=payload.instance_id)
-        return {"status": holds.value}
+        await enqueue(self._queues, told)
+        return {"status": applied.holds.value}
+
+    async def _tell(
+        self, connection: AsyncConnection, payload: ReceiptPayload, applied: Applied, *, at: datetime, code: str | None
+    ) -> list[Told]:
+        if not applied.is_news:
+            return []
+        return await became(
+            connection,
+            organization_id=payload.organization_id,
+            instance_id=payload.instance_id,
+            message_id=applied.id,
+            wire_id=applied.wire_id,
+            status=applied.holds.value,
+            at=at,
+            code=code,
+            reason=storable(payload.error) if payload.error else None,
+        )
 
 
 async def _existing(connection: AsyncConnection, instance_id: str, wire_id: str) -> tuple[UUID, str]:

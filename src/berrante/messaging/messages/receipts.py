@@ -1,5 +1,6 @@
 """What a receipt does to the message that it speaks of."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -18,6 +19,16 @@ _TIMES: Final = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Applied:
+    """The message that a receipt spoke of; ``is_news`` if the receipt changed its status to ``holds``."""
+
+    id: UUID
+    wire_id: str
+    holds: MessageStatus
+    is_news: bool
+
+
 async def apply(
     connection: AsyncConnection,
     *,
@@ -29,13 +40,13 @@ async def apply(
     now: datetime,
     error_code: str | None,
     error: str | None,
-) -> MessageStatus | None:
+) -> Applied | None:
     """Raise the message's status if the receipt ranks higher, and return what holds now; None if there is no message.
 
     ``message_id`` is the wire id or the provider id, within the instance. Receipts may come twice and in any order.
     """
     query = (
-        select(messages.c.id, messages.c.status)
+        select(messages.c.id, messages.c.wire_id, messages.c.status)
         .where(
             messages.c.organization_id == organization_id,
             messages.c.instance_id == instance_id,
@@ -57,4 +68,4 @@ async def apply(
     if holds is MessageStatus.FAILED and holds is not current:
         values |= {"failure_code": error_code, "failure_reason": error}
     await connection.execute(update(messages).where(messages.c.id == row.id).values(values))
-    return holds
+    return Applied(id=row.id, wire_id=row.wire_id, holds=holds, is_news=holds is not current)

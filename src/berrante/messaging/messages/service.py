@@ -53,7 +53,7 @@ class Messages:
     async def get(self, organization_id: UUID, message_id: UUID) -> Message | None:
         """Return one of an organization's messages, or None."""
         query = _owned(organization_id).where(messages.c.id == message_id)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             row = (await connection.execute(query)).one_or_none()
         return _message(row._mapping) if row else None
 
@@ -77,7 +77,7 @@ class Messages:
             query = query.where(messages.c.instance_id == instance_id)
         if contact_id is not None:
             query = query.where(messages.c.contact_id == contact_id)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             return [_message(row._mapping) for row in await connection.execute(query)]
 
 

@@ -9,6 +9,7 @@ from berrante.engine import Job, Snooze, Unrecoverable
 from berrante.gateways.protocol import Gateway, InDoubt, OutboundMessage, Scope, SendError, TextContent
 from berrante.messaging.clock import Clock, milliseconds
 from berrante.messaging.contacts.consent import Refusal, refusal
+from berrante.messaging.endpoints.emitting import enqueue
 from berrante.messaging.instances.tenancy import gateway_of
 from berrante.messaging.messages.status import MessageStatus
 from berrante.messaging.outbound import claims
@@ -31,6 +32,7 @@ from berrante.messaging.outbound.policy import (
 )
 from berrante.messaging.outbound.writing import gateway_named
 from berrante.messaging.payloads import read
+from berrante.messaging.queues import Queues
 from berrante.store import Database
 
 
@@ -41,11 +43,12 @@ class OutboundHandler:
     sends again under the same wire id where the gateway shows that once, or else calls it in doubt.
     """
 
-    def __init__(self, *, database: Database, gateways: Mapping[str, Gateway], clock: Clock) -> None:
+    def __init__(self, *, database: Database, queues: Queues, gateways: Mapping[str, Gateway], clock: Clock) -> None:
         self._database = database
+        self._queues = queues
         self._gateways = gateways
         self._clock = clock
-        self._outcomes = Outcomes(database)
+        self._outcomes = Outcomes(database, queues)
         self._holds = Holds(clock=clock)
 
     async def __call__(self, job: Job) -> object:  # noqa: PLR0911  one return per step
@@ -71,6 +74,7 @@ class OutboundHandler:
             )
             if found is None:
                 raise Unrecoverable(f"instance {payload.instance_id!r} has no outgoing message {payload.message_id}")
+            claim: Claim | None
             step = next_step(
                 found.status,
                 idle_ms=now_ms - milliseconds(found.updated_at),
@@ -93,13 +97,16 @@ class OutboundHandler:
                     return {"status": MessageStatus.SKIPPED.value}
                 case Doubt():
                     reason = "its worker ended between claim and answer"
-                    await claims.settle(connection, found, MessageStatus.IN_DOUBT, now_ms=now_ms, reason=reason)
-                    return {"status": MessageStatus.IN_DOUBT.value}
+                    told = await claims.settle(connection, found, MessageStatus.IN_DOUBT, now_ms=now_ms, reason=reason)
+                    claim = None
                 case Send() if (refused := await self._refusal(connection, payload, found)) is not None:
                     await claims.settle(connection, found, MessageStatus.SKIPPED, now_ms=now_ms, reason=refused.reason)
                     return {"status": MessageStatus.SKIPPED.value, "code": refused.value}
                 case Send():
                     claim = await claims.claim(connection, found, now_ms=now_ms)
+        if claim is None:
+            await enqueue(self._queues, told)
+            return {"status": MessageStatus.IN_DOUBT.value}
         return await self._send(gateway, payload, found, claim, is_last=job.attempt >= attempts)
 
     async def _refusal(self, connection: AsyncConnection, payload: SendPayload, found: Found) -> Refusal | None:

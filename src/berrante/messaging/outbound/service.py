@@ -1,7 +1,8 @@
 """Messages that a person or a program sends: stored first, then enqueued."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from berrante.messaging.messages.origin import Origin
 from berrante.messaging.outbound.jobs import send_job
 from berrante.messaging.outbound.writing import gateway_named, write
 from berrante.messaging.queues import Queues
+from berrante.messaging.quotas import Quotas
 from berrante.store import Database
 
 _log: Final = logging.getLogger(__name__)
@@ -34,17 +36,20 @@ class Outbound:
         queues: Queues,
         gateways: Mapping[str, Gateway],
         clock: Clock = system_clock,
+        *,
+        quotas: Quotas | None = None,
     ) -> None:
         self._database = database
         self._queues = queues
         self._gateways = gateways
         self._clock = clock
+        self._quotas = quotas
 
     async def send(self, *, organization_id: UUID, instance_id: str, to: str, text: str) -> UUID:
         """Store a text message, enqueue it and return its id.
 
         If Redis is away after the commit this raises, but the message is stored: the reconciler enqueues it. Raises
-        ``Invalid``, or ``Missing`` for an instance that is not the organization's.
+        ``Invalid``, ``Missing`` for an instance that is not the organization's, or ``QuotaExceeded``.
         """
         message_id = await self._store(organization_id=organization_id, instance_id=instance_id, to=to, text=text)
         await self._enqueue(organization_id=organization_id, instance_id=instance_id, message_id=message_id)
@@ -72,7 +77,7 @@ class Outbound:
             raise Missing("instance", instance_id)
         gateway = gateway_named(self._gateways, instance.gateway)
         now = moment(self._clock())
-        async with self._database.begin() as connection:
+        async with self._taken(organization_id), self._database.tenant(organization_id) as connection:
             contact_id = await remember(
                 connection, organization_id=organization_id, instance_id=instance_id, address=address, at=now
             )
@@ -98,7 +103,7 @@ class Outbound:
                 contacts.c.instance_id == storable(instance_id),
                 contacts.c.address == address,
             )
-            async with self._database.begin() as connection:
+            async with self._database.tenant(organization_id) as connection:
                 if (await connection.execute(known)).one_or_none() is None:
                     raise
             return address
@@ -112,3 +117,16 @@ class Outbound:
             priority=Origin.API.priority,
         )
         await self._queues.outbound.add_bulk([job])
+
+    @asynccontextmanager
+    async def _taken(self, organization_id: UUID) -> AsyncIterator[None]:
+        """Take a message of the day's quota for the time of the block; it is given back if the block raises."""
+        if self._quotas is None:
+            yield
+            return
+        await self._quotas.take_messages(organization_id)
+        try:
+            yield
+        except BaseException:
+            await self._quotas.give_back_messages(organization_id)
+            raise

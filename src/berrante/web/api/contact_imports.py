@@ -24,6 +24,7 @@ from berrante.messaging.contact_imports.rows import Rejected
 from berrante.messaging.contact_imports.service import MAX_BYTES
 from berrante.messaging.contacts.cells import guarded
 from berrante.messaging.errors import Missing
+from berrante.web.api.contacts import recorder
 from berrante.web.auth import CurrentKey
 from berrante.web.error_model import ERRORS
 from berrante.web.errors import WebError
@@ -107,7 +108,7 @@ async def create_import(
             instance_id=instance_id,
             filename=filename or name,
             country=country,
-            by=f"API key {key.prefix}…",
+            by=recorder(key),
         )
     if not begun.is_finished:
         job = import_job(

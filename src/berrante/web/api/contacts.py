@@ -10,12 +10,11 @@ from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from berrante.messaging.api_keys import ApiKey
 from berrante.messaging.clock import moment
 from berrante.messaging.contacts import Consent, Contact, Evidence, Search
 from berrante.messaging.contacts.exporting import exported
 from berrante.messaging.errors import Invalid, Missing
-from berrante.web.auth import CurrentKey
+from berrante.web.auth import Caller, CurrentKey
 from berrante.web.error_model import ERRORS
 from berrante.web.services import services
 
@@ -247,7 +246,7 @@ async def erase_contact(request: Request, key: CurrentKey, contact_id: UUID) -> 
 
     It cannot be undone. A hash of the address stays, so that no import brings the person back.
     """
-    await services(request).contacts.erase(key.organization_id, contact_id)
+    await services(request).contacts.erase(key.organization_id, contact_id, actor=key.actor)
 
 
 @router.post("/contacts/{contact_id}/tags", summary="Add tags")
@@ -283,9 +282,14 @@ async def list_consents(request: Request, key: CurrentKey, contact_id: UUID) -> 
     return ConsentsOut(data=[ConsentOut.model_validate(each) for each in found])
 
 
-def _evidence(request: Request, key: ApiKey, given: EvidenceIn) -> Evidence:
+def _evidence(request: Request, caller: Caller, given: EvidenceIn) -> Evidence:
     at = given.at or moment(services(request).connection.now_ms())
-    return Evidence(source=given.source, text=given.text, at=at, by=f"API key {key.prefix}…")
+    return Evidence(source=given.source, text=given.text, at=at, by=recorder(caller))
+
+
+def recorder(caller: Caller) -> str:
+    """Return what stands in the log of consents for whoever recorded one."""
+    return f"API key {caller.key.prefix}…" if caller.key else f"{caller.name} ({caller.id})"
 
 
 def _out(contact: Contact) -> ContactOut:

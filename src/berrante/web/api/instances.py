@@ -2,14 +2,13 @@
 
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from berrante.messaging.errors import Missing
 from berrante.messaging.instances import Instance
-from berrante.web.auth import CurrentKey
+from berrante.web.auth import Caller, CurrentKey
 from berrante.web.error_model import ERRORS
 from berrante.web.services import services
 
@@ -162,6 +161,7 @@ async def create_instance(
         app_secret=body.app_secret,
         verify_token=body.verify_token,
         settings=_given(body.settings),
+        actor=key.actor,
     )
     return _out(made)
 
@@ -193,6 +193,7 @@ async def change_instance(request: Request, key: CurrentKey, instance_id: str, b
         app_secret=body.app_secret,
         verify_token=body.verify_token,
         settings=_given(body.settings),
+        actor=key.actor,
     )
     return _out(changed)
 
@@ -200,17 +201,19 @@ async def change_instance(request: Request, key: CurrentKey, instance_id: str, b
 @router.post("/instances/{instance_id}/pause", summary="Pause an instance")
 async def pause_instance(request: Request, key: CurrentKey, instance_id: str) -> InstanceOut:
     """Send nothing until it is resumed; messages are accepted and wait."""
-    return await _set_paused(request, key.organization_id, instance_id, paused=True)
+    return await _set_paused(request, key, instance_id, paused=True)
 
 
 @router.post("/instances/{instance_id}/resume", summary="Resume an instance")
 async def resume_instance(request: Request, key: CurrentKey, instance_id: str) -> InstanceOut:
     """Send again, beginning with what waits."""
-    return await _set_paused(request, key.organization_id, instance_id, paused=False)
+    return await _set_paused(request, key, instance_id, paused=False)
 
 
-async def _set_paused(request: Request, organization_id: UUID, instance_id: str, *, paused: bool) -> InstanceOut:
-    changed = await services(request).instances.update(organization_id, instance_id, settings={"paused": paused})
+async def _set_paused(request: Request, key: Caller, instance_id: str, *, paused: bool) -> InstanceOut:
+    changed = await services(request).instances.update(
+        key.organization_id, instance_id, settings={"paused": paused}, actor=key.actor
+    )
     return _out(changed)
 
 

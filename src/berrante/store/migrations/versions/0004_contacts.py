@@ -6,11 +6,14 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from berrante.store.tenancy import enable_tenancy
+
 revision = "0004"
-down_revision = "0001"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+_GUARDED = ("contact_import_errors", "contact_import_chunks", "contact_imports", "opt_outs", "consents")
 _OF_ITS_KIND = (
     "(address_kind = 'phone' AND address ~ '^\\+[0-9]{5,20}$')"
     " OR (address_kind = 'lid' AND address ~ '^[0-9]{5,25}@lid$')"
@@ -25,6 +28,8 @@ def upgrade() -> None:
     _consents()
     _opt_outs()
     _contact_imports()
+    for table in _GUARDED:
+        enable_tenancy(table)
     op.drop_index("ix_messages_contact_id", "messages")
     op.create_index("ix_messages_contact_id_id", "messages", ["contact_id", "id"])
 
@@ -33,7 +38,7 @@ def downgrade() -> None:
     """Take it back; contacts without a phone number go, with their messages, since nothing there can name them."""
     op.drop_index("ix_messages_contact_id_id", "messages")
     op.create_index("ix_messages_contact_id", "messages", ["contact_id"])
-    for table in ("contact_import_errors", "contact_import_chunks", "contact_imports", "opt_outs", "consents"):
+    for table in _GUARDED:
         op.drop_table(table)
     op.execute("DELETE FROM contacts WHERE address_kind <> 'phone'")
     for index in (
@@ -126,6 +131,7 @@ def _consents() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name="pk_consents"),
     )
+    enable_tenancy("consents")
     op.create_index("ix_consents_contact_id_id", "consents", ["contact_id", "id"])
     op.create_index(
         "ix_consents_organization_id_instance_id_contact_id",
@@ -146,6 +152,7 @@ def _opt_outs() -> None:
         ),
         sa.PrimaryKeyConstraint("organization_id", "address_hash", name="pk_opt_outs"),
     )
+    enable_tenancy("opt_outs")
 
 
 def _contact_imports() -> None:
@@ -180,6 +187,7 @@ def _contact_imports() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_contact_imports"),
         sa.UniqueConstraint("instance_id", "digest", name="uq_contact_imports_instance_id_digest"),
     )
+    enable_tenancy("contact_imports")
     op.create_index("ix_contact_imports_organization_id_id", "contact_imports", ["organization_id", "id"])
     op.create_index(
         "ix_contact_imports_open",
@@ -198,6 +206,7 @@ def _contact_imports() -> None:
         ),
         sa.PrimaryKeyConstraint("import_id", "position", name="pk_contact_import_chunks"),
     )
+    enable_tenancy("contact_import_chunks")
     op.create_table(
         "contact_import_errors",
         sa.Column("import_id", sa.Uuid(), nullable=False),
@@ -210,3 +219,4 @@ def _contact_imports() -> None:
         ),
         sa.PrimaryKeyConstraint("import_id", "line", name="pk_contact_import_errors"),
     )
+    enable_tenancy("contact_import_errors")

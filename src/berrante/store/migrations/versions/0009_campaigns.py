@@ -4,8 +4,10 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from berrante.store.tenancy import enable_tenancy
+
 revision = "0009"
-down_revision = "0004"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
@@ -146,6 +148,7 @@ def _campaign_numbers() -> None:
         _of_instance("campaign_numbers"),
         sa.PrimaryKeyConstraint("campaign_id", "instance_id", name="pk_campaign_numbers"),
     )
+    enable_tenancy("campaign_numbers")
     op.create_index(
         "ix_campaign_numbers_organization_id_instance_id", "campaign_numbers", ["organization_id", "instance_id"]
     )
@@ -166,6 +169,7 @@ def _campaign_entries() -> None:
         _of_campaign("campaign_entries"),
         sa.PrimaryKeyConstraint("campaign_id", "position", name="pk_campaign_entries"),
     )
+    enable_tenancy("campaign_entries")
 
 
 def _campaign_recipients() -> None:
@@ -204,6 +208,7 @@ def _campaign_recipients() -> None:
         ),
         sa.PrimaryKeyConstraint("campaign_id", "position", name="pk_campaign_recipients"),
     )
+    enable_tenancy("campaign_recipients")
     for name, columns, where in (
         ("uq_campaign_recipients_contact", ["campaign_id", "contact_id"], "contact_id IS NOT NULL"),
         ("uq_campaign_recipients_address", ["campaign_id", "address"], "status <> 'excluded'"),
@@ -243,6 +248,7 @@ def _campaign_days() -> None:
         _of_instance("campaign_days"),
         sa.PrimaryKeyConstraint("instance_id", "day", name="pk_campaign_days"),
     )
+    enable_tenancy("campaign_days")
     op.create_index("ix_campaign_days_organization_id_instance_id", "campaign_days", ["organization_id", "instance_id"])
 
 
@@ -258,6 +264,7 @@ def _campaign_settings() -> None:
         ),
         sa.PrimaryKeyConstraint("organization_id", name="pk_campaign_settings"),
     )
+    enable_tenancy("campaign_settings")
 
 
 def _old_recipients() -> None:
@@ -287,6 +294,7 @@ def _old_recipients() -> None:
         sa.UniqueConstraint("campaign_id", "address", name="uq_campaign_recipients_campaign_id_address"),
         sa.UniqueConstraint("message_id", name="uq_campaign_recipients_message_id"),
     )
+    enable_tenancy("campaign_recipients")
     op.create_index("ix_campaign_recipients_organization_id", "campaign_recipients", ["organization_id"])
     op.create_index(
         "ix_campaign_recipients_pending",
