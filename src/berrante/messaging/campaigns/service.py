@@ -232,7 +232,8 @@ class Campaigns:
             if campaign.frozen_at is None:  # no batch may move from the list to the recipients while we count both
                 campaign = await self._locked(connection, organization_id, campaign_id)
             progress = await count(connection, campaign_id, at=moment(self._clock()))
-            if campaign.frozen_at is not None or campaign.audience.segment is not None:
+            is_whole = campaign.frozen_at is not None or campaign.status is Status.CANCELLED
+            if is_whole or campaign.audience.segment is not None:
                 return progress
             # Who is in the list, and not yet frozen, is to be written to like the others.
             rest = select(func.count()).where(
