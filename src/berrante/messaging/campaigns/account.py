@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.engine.connection import system_clock
 from berrante.messaging.addresses import checked
-from berrante.messaging.campaigns.campaign import Campaign, load
+from berrante.messaging.campaigns.campaign import owned
 from berrante.messaging.campaigns.content import Rendered, RenderFailed
 from berrante.messaging.campaigns.freezing import Plan, groups_of
 from berrante.messaging.campaigns.ledger import Ledger, balance, ledger_of, without_jobs
-from berrante.messaging.campaigns.models import campaign_recipients, campaigns
+from berrante.messaging.campaigns.models import campaign_recipients
 from berrante.messaging.campaigns.pace import zone_of
 from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE
 from berrante.messaging.campaigns.recipients import values_of
@@ -94,7 +94,7 @@ class CampaignAccount:
         Raises ``Invalid`` with the reason if the content cannot be rendered for it.
         """
         async with self._database.tenant(organization_id) as connection:
-            campaign = await _owned(connection, organization_id, campaign_id)
+            campaign = await owned(connection, organization_id, campaign_id)
             address, known = await _person(connection, organization_id, contact_id=contact_id, phone=phone)
         values = values_of(address, known | {"params": dict(params or {})})
         try:
@@ -137,14 +137,14 @@ class CampaignAccount:
         if status is not None:
             query = query.where(or_(m.status == status, (r.status == status) & m.id.is_(None)))
         async with self._database.tenant(organization_id) as connection:
-            await _owned(connection, organization_id, campaign_id)
+            await owned(connection, organization_id, campaign_id)
             return [Recipient(**row._mapping) for row in await connection.execute(query)]
 
     async def ledger(self, organization_id: UUID, campaign_id: UUID) -> Ledger:
         """Account for every recipient, and name what does not fit."""
         now = moment(self._clock())
         async with self._database.tenant(organization_id) as connection:
-            campaign = await _owned(connection, organization_id, campaign_id)
+            campaign = await owned(connection, organization_id, campaign_id)
             progress, mismatches = await balance(connection, campaign, now=now)
             mismatches += await without_jobs(connection, self._queues, campaign, now=now)
         return ledger_of(progress, mismatches)
@@ -155,7 +155,7 @@ class CampaignAccount:
         """Play the rest of the campaign on a virtual clock; return it, and who is left out, by reason."""
         now = moment(self._clock())
         async with self._database.tenant(organization_id) as connection:
-            campaign = await _owned(connection, organization_id, campaign_id)
+            campaign = await owned(connection, organization_id, campaign_id)
             frozen = campaign.frozen_at is not None
             plan = Plan(
                 organization_id=organization_id,
@@ -182,13 +182,6 @@ class CampaignAccount:
         policy = campaign.pace.at(self._per_minute)
         played = await asyncio.to_thread(rehearse, groups, policy, start=begin)
         return played, excluded
-
-
-async def _owned(connection: AsyncConnection, organization_id: UUID, campaign_id: UUID) -> Campaign:
-    found = await load(connection, campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
-    if not found:
-        raise Missing("campaign", campaign_id)
-    return found[0]
 
 
 async def _person(

@@ -15,6 +15,7 @@ from berrante.messaging.campaigns.content import Content, Shares
 from berrante.messaging.campaigns.life import Status
 from berrante.messaging.campaigns.models import campaign_numbers, campaigns
 from berrante.messaging.campaigns.pace import Policy
+from berrante.messaging.errors import Missing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +75,17 @@ async def load(
     if locked:
         query = query.with_for_update(of=campaigns, key_share=True)
     return [campaign_of(row) for row in await connection.execute(query)]
+
+
+async def owned(
+    connection: AsyncConnection, organization_id: UUID, campaign_id: UUID, *, locked: bool = False
+) -> Campaign:
+    """Return an organization's own campaign; raises ``Missing``."""
+    own = (campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
+    found = await load(connection, *own, locked=locked)
+    if not found:
+        raise Missing("campaign", campaign_id)
+    return found[0]
 
 
 def told_of(campaign: Campaign) -> dict[str, str]:

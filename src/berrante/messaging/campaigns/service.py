@@ -7,11 +7,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.engine.connection import system_clock
 from berrante.messaging.campaigns.audience import Audience, entries, numbers_of
-from berrante.messaging.campaigns.campaign import Campaign, load, told_of
+from berrante.messaging.campaigns.campaign import Campaign, load, owned, told_of
 from berrante.messaging.campaigns.content import Content, Shares
 from berrante.messaging.campaigns.copying import copy
 from berrante.messaging.campaigns.editing import edited
@@ -85,10 +84,10 @@ class Campaigns:
             "status": Status.DRAFT.value,
         }
         async with self._database.tenant(organization_id) as connection:
-            owned = select(instances.c.id).where(
+            ours = select(instances.c.id).where(
                 instances.c.organization_id == organization_id, instances.c.id.in_([each for each, _ in numbers])
             )
-            found = set((await connection.execute(owned)).scalars())
+            found = set((await connection.execute(ours)).scalars())
             if missing := [each for each, _ in numbers if each not in found]:
                 raise Missing("instance", missing[0])
             await connection.execute(insert(campaigns).values(row))
@@ -147,7 +146,7 @@ class Campaigns:
         The audience stays as it was made. Raises ``Missing``, ``Invalid``, or ``WrongState`` for one that ended.
         """
         async with self._database.tenant(organization_id) as connection:
-            campaign = await self._locked(connection, organization_id, campaign_id)
+            campaign = await owned(connection, organization_id, campaign_id, locked=True)
             values = edited(campaign, name=name, content=content, pace=pace)
             changed = update(campaigns).where(campaigns.c.id == campaign_id).values(**values, updated_at=func.now())
             await connection.execute(changed)
@@ -159,7 +158,7 @@ class Campaigns:
     async def delete(self, organization_id: UUID, campaign_id: UUID) -> None:
         """Delete a draft, or one that ended before it wrote to anyone; what was sent is never deleted with it."""
         async with self._database.tenant(organization_id) as connection:
-            campaign = await self._locked(connection, organization_id, campaign_id)
+            campaign = await owned(connection, organization_id, campaign_id, locked=True)
             if campaign.status is not Status.DRAFT:
                 raise IllegalMove(campaign_id, Move.CANCEL, campaign.status)
             await connection.execute(campaigns.delete().where(campaigns.c.id == campaign_id))
@@ -167,7 +166,7 @@ class Campaigns:
     async def duplicate(self, organization_id: UUID, campaign_id: UUID) -> Campaign:
         """Make a draft of the same content, pace, numbers and audience. Raises ``Missing``."""
         async with self._database.tenant(organization_id) as connection:
-            copy_id = await copy(connection, await self._locked(connection, organization_id, campaign_id))
+            copy_id = await copy(connection, await owned(connection, organization_id, campaign_id, locked=True))
             (made,) = await load(connection, campaigns.c.id == copy_id)
         return made
 
@@ -210,7 +209,7 @@ class Campaigns:
         The old messages stay as they are. Raises ``Missing``, or ``IllegalMove``.
         """
         async with self._database.tenant(organization_id) as connection:
-            campaign = await self._locked(connection, organization_id, campaign_id)
+            campaign = await owned(connection, organization_id, campaign_id, locked=True)
             if campaign.status not in STEPS[Move.RETRY].sources:
                 raise IllegalMove(campaign_id, Move.RETRY, campaign.status)
             number = await put_back(connection, campaign_id, which, at=moment(self._clock()))
@@ -228,9 +227,9 @@ class Campaigns:
     async def progress(self, organization_id: UUID, campaign_id: UUID) -> CampaignProgress:
         """Count the recipients by what became of them. Raises ``Missing``."""
         async with self._database.tenant(organization_id) as connection:
-            campaign = await self._owned(connection, organization_id, campaign_id)
+            campaign = await owned(connection, organization_id, campaign_id)
             if campaign.frozen_at is None:  # no batch may move from the list to the recipients while we count both
-                campaign = await self._locked(connection, organization_id, campaign_id)
+                campaign = await owned(connection, organization_id, campaign_id, locked=True)
             progress = await count(connection, campaign_id, at=moment(self._clock()))
             is_whole = campaign.frozen_at is not None or campaign.status is Status.CANCELLED
             if is_whole or campaign.audience.segment is not None:
@@ -246,7 +245,7 @@ class Campaigns:
     async def audience(self, organization_id: UUID, campaign_id: UUID) -> dict[str, int]:
         """Count whom a start would take now (``planned``) and leave out, by reason. Raises ``Missing``."""
         async with self._database.tenant(organization_id) as connection:
-            campaign = await self._owned(connection, organization_id, campaign_id)
+            campaign = await owned(connection, organization_id, campaign_id)
             plan = Plan(
                 organization_id=organization_id,
                 campaign_id=new_id(),  # of a campaign that has nobody yet, so nobody is there twice
@@ -270,11 +269,11 @@ class Campaigns:
         told: list[Told] = []
         async with self._database.tenant(organization_id) as connection:
             if move is Move.START:
-                waiting = await self._locked(connection, organization_id, campaign_id)
+                waiting = await owned(connection, organization_id, campaign_id, locked=True)
                 if waiting.status in step.sources:
                     await admit_campaign(connection, organization_id)
             moved = (await connection.execute(statement)).rowcount == 1
-            campaign = await self._owned(connection, organization_id, campaign_id)
+            campaign = await owned(connection, organization_id, campaign_id)
             if not moved and not is_done_already(move, campaign.status):
                 raise IllegalMove(campaign_id, move, campaign.status)
             if moved and step.target in {Status.RUNNING, Status.SCHEDULED}:
@@ -289,23 +288,3 @@ class Campaigns:
         if step.target in {Status.RUNNING, Status.SCHEDULED}:
             await rouse(self._queues.campaign, campaign)
         return campaign
-
-    async def _owned(self, connection: AsyncConnection, organization_id: UUID, campaign_id: UUID) -> Campaign:
-        return await self._found(connection, organization_id, campaign_id, locked=False)
-
-    async def _locked(self, connection: AsyncConnection, organization_id: UUID, campaign_id: UUID) -> Campaign:
-        return await self._found(connection, organization_id, campaign_id, locked=True)
-
-    async def _found(
-        self,
-        connection: AsyncConnection,
-        organization_id: UUID,
-        campaign_id: UUID,
-        *,
-        locked: bool,
-    ) -> Campaign:
-        own = (campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
-        found = await load(connection, *own, locked=locked)
-        if not found:
-            raise Missing("campaign", campaign_id)
-        return found[0]
