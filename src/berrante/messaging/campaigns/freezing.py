@@ -36,7 +36,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.messaging.campaigns.audience import Audience
 from berrante.messaging.campaigns.content import Shares
-from berrante.messaging.campaigns.models import campaign_entries, campaign_recipients, campaigns
+from berrante.messaging.campaigns.models import EXCLUDED, PENDING, campaign_entries, campaign_recipients, campaigns
 from berrante.messaging.campaigns.segments import compiled, parse
 from berrante.messaging.contacts.models import contacts, opt_outs
 from berrante.messaging.messages.models import messages
@@ -105,7 +105,7 @@ async def counts_by_reason(connection: AsyncConnection, plan: Plan) -> dict[str,
 async def groups_of(connection: AsyncConnection, plan: Plan, *, zone_field: str | None) -> Sequence[Any]:
     """Count the recipients by what the scheduler knows of them: number, stranger, zone, the number's first digits."""
     if plan.recipients_of is not None:
-        pending = (campaign_recipients.c.campaign_id == plan.recipients_of, campaign_recipients.c.status == "pending")
+        pending = (campaign_recipients.c.campaign_id == plan.recipients_of, campaign_recipients.c.status == PENDING)
         found = select(campaign_recipients).where(*pending).subquery()
     else:
         found = _whole(plan).subquery()
@@ -261,7 +261,7 @@ def _is_there(plan: Plan, address: ColumnElement[str]) -> ColumnElement[bool]:
     """Tell whether an earlier batch has the address."""
     earlier = campaign_recipients.alias("earlier")
     return exists().where(
-        earlier.c.campaign_id == plan.campaign_id, earlier.c.address == address, earlier.c.status != "excluded"
+        earlier.c.campaign_id == plan.campaign_id, earlier.c.address == address, earlier.c.status != EXCLUDED
     )
 
 

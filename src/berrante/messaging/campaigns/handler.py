@@ -17,7 +17,7 @@ from berrante.messaging.campaigns.campaign import Campaign, load, told_of
 from berrante.messaging.campaigns.freezing import Plan, freeze_batch
 from berrante.messaging.campaigns.jobs import TICK, TickPayload
 from berrante.messaging.campaigns.life import Status
-from berrante.messaging.campaigns.models import campaign_numbers, campaign_recipients, campaigns
+from berrante.messaging.campaigns.models import PENDING, campaign_numbers, campaign_recipients, campaigns
 from berrante.messaging.campaigns.pace import NumberState, budget
 from berrante.messaging.campaigns.pace.budget import gap
 from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE, Policy
@@ -256,7 +256,7 @@ async def _set(connection: AsyncConnection, campaign_id: UUID, **values: object)
 
 async def _has_pending(connection: AsyncConnection, campaign_id: UUID) -> bool:
     query = select(
-        exists().where(campaign_recipients.c.campaign_id == campaign_id, campaign_recipients.c.status == "pending")
+        exists().where(campaign_recipients.c.campaign_id == campaign_id, campaign_recipients.c.status == PENDING)
     )
     return bool((await connection.execute(query)).scalar_one())
 

@@ -10,12 +10,11 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.messaging.campaigns.campaign import Campaign
-from berrante.messaging.campaigns.models import campaign_recipients
+from berrante.messaging.campaigns.models import QUEUED, SENDING, campaign_recipients
 from berrante.messaging.campaigns.pace import zone_of
 from berrante.messaging.lost_jobs import LostJobs, Whereabouts
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
-from berrante.messaging.messages.status import OPEN
 from berrante.messaging.outbound.jobs import send_job
 from berrante.messaging.queues import Queues
 
@@ -55,7 +54,7 @@ async def waiting(connection: AsyncConnection, campaign: Campaign) -> list[Waiti
         .join(campaign_recipients, r.message_id == m.id)
         .where(
             # The partial index of open messages is small; the campaign's own rows are not.
-            m.status.in_([status.value for status in OPEN]),
+            m.status.in_([QUEUED, SENDING]),
             m.instance_id.in_([name for name, _ in campaign.numbers]),
             r.campaign_id == campaign.id,
         )

@@ -1,5 +1,7 @@
 """The tables of campaigns: what is planned, who is written to by which number, and what became of each."""
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -15,11 +17,19 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     func,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from berrante.store import MOMENT, metadata
+
+# Written into statements, not bound: with a parameter PostgreSQL cannot see that a partial index serves, and would read
+# a million rows.
+PENDING: Final = literal_column("'pending'", Text)
+EXCLUDED: Final = literal_column("'excluded'", Text)
+QUEUED: Final = literal_column("'queued'", Text)
+SENDING: Final = literal_column("'sending'", Text)
 
 campaigns = Table(
     "campaigns",

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berrante.gateways.protocol import Gateway
 from berrante.messaging.campaigns.campaign import Campaign
 from berrante.messaging.campaigns.content import RenderFailed
-from berrante.messaging.campaigns.models import campaign_recipients
+from berrante.messaging.campaigns.models import PENDING, campaign_recipients
 from berrante.messaging.campaigns.pace import zone_of
 from berrante.messaging.contacts.models import contacts
 from berrante.messaging.contacts.store import remember
@@ -82,7 +82,7 @@ async def next_due(connection: AsyncConnection, campaign_id: UUID, instance_id: 
     """Return when the number's next recipient may be written to; None if none is left."""
     query = (
         select(_r.not_before)
-        .where(_r.campaign_id == campaign_id, _r.instance_id == instance_id, _r.status == "pending")
+        .where(_r.campaign_id == campaign_id, _r.instance_id == instance_id, _r.status == PENDING)
         .order_by(_r.not_before)
         .limit(1)
     )
@@ -98,7 +98,7 @@ async def _due(connection: AsyncConnection, campaign_id: UUID, instance_id: str,
         .where(
             _r.campaign_id == campaign_id,
             _r.instance_id == instance_id,
-            _r.status == "pending",
+            _r.status == PENDING,
             _r.not_before <= now,
         )
         .order_by(_r.not_before, _r.position)
@@ -190,7 +190,7 @@ class _Writer:
 
     async def flush(self) -> None:
         mine = update(campaign_recipients).where(
-            _r.campaign_id == self._campaign.id, _r.position == bindparam("p"), _r.status == "pending"
+            _r.campaign_id == self._campaign.id, _r.position == bindparam("p"), _r.status == PENDING
         )
         if self._messages:
             await self._connection.execute(insert(messages), self._messages)

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from berrante.messaging.campaigns.models import campaign_recipients
+from berrante.messaging.campaigns.models import PENDING, QUEUED, campaign_recipients
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.status import MessageStatus
 
@@ -17,7 +17,7 @@ CANCELLED: Final = "the campaign was cancelled"
 
 async def skip_pending(connection: AsyncConnection, campaign_id: UUID, *, batch: int = _BATCH) -> bool:
     """Skip a batch of those who were not written to; tell whether there were so many that more may be left."""
-    mine = (campaign_recipients.c.campaign_id == campaign_id, campaign_recipients.c.status == "pending")
+    mine = (campaign_recipients.c.campaign_id == campaign_id, campaign_recipients.c.status == PENDING)
     page = select(campaign_recipients.c.position).where(*mine).limit(batch)
     statement = update(campaign_recipients).where(*mine, campaign_recipients.c.position.in_(page))
     done = await connection.execute(statement.values(status="skipped", reason="cancelled"))
@@ -29,7 +29,7 @@ async def skip_queued(connection: AsyncConnection, campaign_id: UUID, numbers: S
     queued = (
         update(messages)
         .where(
-            messages.c.status == MessageStatus.QUEUED.value,
+            messages.c.status == QUEUED,
             messages.c.instance_id.in_(numbers),
             campaign_recipients.c.message_id == messages.c.id,
             campaign_recipients.c.campaign_id == campaign_id,
