@@ -81,6 +81,15 @@ async def test_jobs_that_wait_are_cleaned_by_their_age_in_whatever_order(platfor
     assert sum((await queue.counts()).values()) == 1  # its next job
 
 
+async def test_jobs_that_wait_in_groups_are_cleaned_too(platform: Platform) -> None:
+    queue = platform.queues.message
+    ids = await queue.add_bulk([NewJob("a", {}, JobOptions(group=f"g{n % 3}")) for n in range(9)])
+    for job_id in ids[:4]:
+        await queue.connection.redis.hset(queue.keys.job(job_id), "timestamp", 1_000)
+    assert await _clean(platform, State.WAITING, older_than_ms=60_000) == {"waiting": 4}
+    assert await queue.groups.count() == 5
+
+
 def test_active_jobs_cannot_be_cleaned(platform: Platform) -> None:
     with pytest.raises(ValueError, match="give one of completed, failed"):
         OldJobs(queue=platform.queues.message, state=State.ACTIVE, before_ms=0)

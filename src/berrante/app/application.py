@@ -32,6 +32,7 @@ from berrante.messaging.limits import RateLimiter
 from berrante.messaging.maintenance import schedule_maintenance
 from berrante.messaging.messages import Messages
 from berrante.messaging.organizations import Organizations
+from berrante.messaging.outbound.pacing import Pacing
 from berrante.messaging.outbound.service import Outbound
 from berrante.messaging.people import LoginAttempts, People, Sessions
 from berrante.messaging.queues import QueueName, open_queues
@@ -39,7 +40,7 @@ from berrante.messaging.quotas import Quotas
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
-from berrante.telemetry import Metrics, log_notice, trace
+from berrante.telemetry import Metrics, events, log_notice, trace
 
 
 class Application:
@@ -78,7 +79,8 @@ class Application:
         self.audit_log = AuditLog(database)
         self.quotas = Quotas(database, connection.redis, prefix=settings.queue_prefix, clock=connection.now_ms)
         self.rate_limiter = RateLimiter(connection.redis, prefix=settings.queue_prefix)
-        self.instances = Instances(database)
+        self.pacing = Pacing(outbound=self.queues.outbound, delayed=_pace_delayed)
+        self.instances = Instances(database, on_settings=self.pacing.apply)
         self.api_keys = ApiKeys(database)
         self.messages = Messages(database)
         self.contacts = Contacts(database, connection.now_ms)
@@ -149,7 +151,10 @@ class Application:
             campaign_per_minute=campaign_per_minute(self.settings),
             kept_for=kept_for(self.settings),
             sender=Sender(allow_loopback=self.settings.webhooks.allow_loopback),
+            pacing=self.pacing,
         )
+        if QueueName.OUTBOUND in worked:
+            await self.pacing.reconcile(await self.instances.list_all())
         if QueueName.MAINTENANCE in worked:
             await schedule_maintenance(self.queues)
         workers = [
@@ -178,3 +183,8 @@ class Application:
         for outcome in ended:
             if isinstance(outcome, Exception):
                 raise outcome
+
+
+def _pace_delayed(instance_id: str, reason: str) -> None:
+    hint = "the settings are stored, and reach Redis within a minute of its return"
+    events.PACE_DELAYED(instance_id=instance_id, reason=reason, hint=hint)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from berrante.engine import Backoff, JobOptions, RateLimit, Retention, WorkerOptions
+from berrante.engine import Backoff, GroupLimits, GroupRate, JobOptions, RateLimit, Retention, WorkerOptions
 from berrante.messaging.maintenance import KeptFor
 from berrante.messaging.queues import QueueName
-from berrante.settings import Settings
+from berrante.settings import RateScope, Settings
 
 #: The queues that a worker works on; ``dead-letter`` waits for people.
 WORKED: Final = tuple(name for name in QueueName if name is not QueueName.DEAD_LETTER)
@@ -17,6 +17,18 @@ _FASTEST: Final = 1_000_000.0
 
 #: A day of points, as Bull Board draws them and `/health/queues` reads them.
 _METRICS_MINUTES: Final = 24 * 60
+
+#: The key of a job's data that names whom it takes turns with: a number, an organization, an endpoint. Ours name their
+#: group themselves; those that Node adds are filed by this.
+GROUPED_BY: Final = {
+    QueueName.MESSAGE: "instanceId",
+    QueueName.AUTOMATION: "instanceId",
+    QueueName.CAMPAIGN: "organizationId",
+    QueueName.OUTBOUND: "instanceId",
+    QueueName.WEBHOOK: "endpointId",
+}
+#: A number's messages are handled in order, and no endpoint takes all places of the worker.
+_AT_ONCE: Final = {QueueName.MESSAGE: 1, QueueName.WEBHOOK: 5}
 
 
 def job_options(settings: Settings) -> Mapping[QueueName, JobOptions]:
@@ -43,10 +55,17 @@ def worker_options(settings: Settings, name: QueueName) -> WorkerOptions:
     """Return how a queue's worker works; its retention is for jobs whose producer said nothing of it."""
     queue = settings.queue(name)
     # A campaign's rate is of messages per number: its handler keeps it, and one job writes many.
-    limited = queue.rate_max and name is not QueueName.CAMPAIGN
+    limited = queue.rate_max > 0 and name is not QueueName.CAMPAIGN
+    rate, group_rate = None, None
+    if limited and queue.rate_scope is RateScope.QUEUE:
+        rate = RateLimit(max=queue.rate_max, duration_ms=queue.rate_duration_ms)
+    elif limited:
+        group_rate = GroupRate(max=queue.rate_max, duration_ms=queue.rate_duration_ms, burst=queue.rate_max)
     return WorkerOptions(
         concurrency=queue.concurrency,
-        rate=RateLimit(max=queue.rate_max, duration_ms=queue.rate_duration_ms) if limited else None,
+        rate=rate,
+        groups=GroupLimits(concurrency=_AT_ONCE.get(name), rate=group_rate) if name in GROUPED_BY else None,
+        group_by=GROUPED_BY.get(name),
         lock_ms=queue.lock_ms,
         stalled_interval_ms=queue.stalled_interval_ms,
         max_stalled=queue.max_stalled,

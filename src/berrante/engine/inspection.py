@@ -1,6 +1,5 @@
 """What there is to see of many queues at once, read in one round trip."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,7 +13,7 @@ from berrante.engine.queue import Queue
 from berrante.engine.state import State
 
 _LISTS: Final = frozenset({State.WAITING, State.ACTIVE})
-_PER_QUEUE: Final = len(State) + 5
+_PER_QUEUE: Final = len(State) + 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +48,6 @@ async def summarize(queues: Sequence[Queue]) -> list[QueueSummary]:
     """Look at queues of one connection, all in one pipeline, however many they are. Raises a ``RedisError``."""
     if not queues:
         return []
-    grouped = await asyncio.gather(*(grouped_waiting(queue) for queue in queues))
     async with queues[0].connection.redis.pipeline(transaction=False) as pipeline:
         for queue in queues:
             _ask(pipeline, queue)
@@ -57,10 +55,7 @@ async def summarize(queues: Sequence[Queue]) -> list[QueueSummary]:
         *answers, clients = await pipeline.execute(raise_on_error=False)
     _raise_first(answers)
     parts = [answers[start : start + _PER_QUEUE] for start in range(0, len(answers), _PER_QUEUE)]
-    return [
-        _summary(part, waiting_in_groups, _of(queue, clients))
-        for queue, part, waiting_in_groups in zip(queues, parts, grouped, strict=True)
-    ]
+    return [_summary(part, _of(queue, clients)) for queue, part in zip(queues, parts, strict=True)]
 
 
 async def connected_workers(queue: Queue) -> tuple[ConnectedWorker, ...] | None:
@@ -79,11 +74,6 @@ async def server_facts(connection: Connection) -> Mapping[str, Any]:
     return facts
 
 
-async def grouped_waiting(queue: Queue) -> int:  # noqa: ARG001  there are no groups yet
-    """Count a queue's jobs that wait in groups, which stand in none of BullMQ's own lists."""
-    return 0
-
-
 def _ask(pipeline: Pipeline, queue: Queue) -> None:
     keys = queue.keys
     for state in State:
@@ -94,12 +84,13 @@ def _ask(pipeline: Pipeline, queue: Queue) -> None:
     pipeline.zcard(keys.repeat)
     pipeline.get(keys.limiter)
     pipeline.pttl(keys.limiter)
+    pipeline.get(keys.state("groups:count"))
 
 
-def _summary(part: list[Any], grouped: int, workers: tuple[ConnectedWorker, ...] | None) -> QueueSummary:
+def _summary(part: list[Any], workers: tuple[ConnectedWorker, ...] | None) -> QueueSummary:
     counts: dict[State, int] = dict(zip(State, part, strict=False))
-    of_version_5, (paused, concurrency, most, duration), schedulers, used, ttl_ms = part[len(State) :]
-    counts[State.WAITING] += of_version_5 + grouped
+    of_version_5, (paused, concurrency, most, duration), schedulers, used, ttl_ms, grouped = part[len(State) :]
+    counts[State.WAITING] += of_version_5 + int(grouped or 0)
     exhausted = most is None or int(most) <= int(used or 0)
     return QueueSummary(
         counts=counts,

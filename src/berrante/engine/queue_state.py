@@ -15,6 +15,8 @@ from berrante.engine.state import State
 #: In the score of a prioritized job, what counts the jobs of one priority.
 _PER_PRIORITY: Final = 0x100000000
 _MOST_PRIORITIES: Final = 8
+#: Of more groups than these, the others' first jobs are not looked at: the wait may then be longer than is told.
+_MOST_GROUPS: Final = 100
 _MOST_ACTIVE: Final = 1_000
 _MINUTES: Final = 5
 
@@ -86,6 +88,9 @@ async def _oldest_waiting_ms(queue: Queue) -> int | None:
         heads.append(found[0][0])
         low = (found[0][1] // _PER_PRIORITY + 1) * _PER_PRIORITY
     jobs = [await queue.get(head.decode()) for head in cast("Sequence[bytes | None]", heads) if head]
+    _, groups = await queue.groups.list(count=_MOST_GROUPS)
+    for first in await asyncio.gather(*(queue.groups.jobs(group, count=1) for group in groups)):
+        jobs += first
     since = [_since_ms(job) for job in jobs if job is not None]
     return max(0, queue.connection.now_ms() - min(since)) if since else None
 

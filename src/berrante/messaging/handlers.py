@@ -16,12 +16,14 @@ from berrante.messaging.endpoints.deliveries import Deliveries
 from berrante.messaging.endpoints.handler import WebhookHandler
 from berrante.messaging.endpoints.sending import Sender
 from berrante.messaging.idempotency import IdempotencyKeys
+from berrante.messaging.instances import Instances
 from berrante.messaging.maintenance import KeptFor, MaintenanceHandler, RetentionKeeper
 from berrante.messaging.maintenance.handler import Chore
 from berrante.messaging.maintenance.schedules import FORGET_DELIVERIES, FORGET_IDEMPOTENCY_KEYS, RETAIN
 from berrante.messaging.messages.handler import MessageHandler
 from berrante.messaging.outage import patient
 from berrante.messaging.outbound.handler import OutboundHandler
+from berrante.messaging.outbound.pacing import Pacing
 from berrante.messaging.queues import QueueName, Queues
 from berrante.messaging.reconciler import RECONCILE, Reconciler
 from berrante.store import Database
@@ -36,6 +38,7 @@ def handlers(
     campaign_per_minute: float = DEFAULT_PER_MINUTE,
     kept_for: KeptFor | None = None,
     sender: Sender | None = None,
+    pacing: Pacing | None = None,
 ) -> dict[QueueName, Handler]:
     """Return what works on each queue; ``dead-letter`` has nobody, since people triage it.
 
@@ -46,7 +49,8 @@ def handlers(
     imports = ImportWork(database=database, queues=queues, clock=clock)
 
     async def reconcile(_: Job) -> object:
-        return {**asdict(await reconciler.sweep()), "imports": await imports.restore()}
+        paced = await pacing.reconcile(await Instances(database).list_all()) if pacing else 0
+        return {**asdict(await reconciler.sweep()), "imports": await imports.restore(), "paced": paced}
 
     def forgetting(forget: Callable[[], Awaitable[int]]) -> Chore:
         async def chore(_: Job) -> object:

@@ -9,6 +9,7 @@ from berrante.settings.model import (
     LogLevel,
     OwnerSettings,
     QueueSettings,
+    RateScope,
     Settings,
     WebhooksSettings,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "LogLevel",
     "OwnerSettings",
     "QueueSettings",
+    "RateScope",
     "Settings",
     "SettingsInvalid",
     "WebhooksSettings",

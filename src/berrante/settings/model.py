@@ -64,6 +64,13 @@ class Environment(enum.StrEnum):
     PRODUCTION = "production"
 
 
+class RateScope(enum.StrEnum):
+    """Whom a queue's rate is for."""
+
+    GROUP = "group"
+    QUEUE = "queue"
+
+
 class QueueSettings(BaseModel):
     """How one queue's worker works and how its jobs are run and kept."""
 
@@ -71,9 +78,16 @@ class QueueSettings(BaseModel):
 
     concurrency: int = Field(5, ge=1, le=10_000, description="Jobs that one worker process runs at once.")
     rate_max: int = Field(
-        0, ge=0, description="Jobs that may start per window, over all workers of the queue; 0 is no limit."
+        0,
+        ge=0,
+        description="Jobs that may start per window, over all workers; 0 is no limit. See `rate_scope`.",
     )
     rate_duration_ms: int = Field(1_000, ge=1, description="Length of that window in milliseconds.")
+    rate_scope: RateScope = Field(
+        RateScope.GROUP,
+        description="`group`: the rate is each number's own (in `campaign` each organization's, in `webhook` each "
+        "endpoint's); `queue`: all share it.",
+    )
     attempts: int = Field(4, ge=1, description="Runs of a job at most, the first included.")
     backoff_delay_ms: int = Field(
         2_000, ge=0, description="Wait before the first retry in milliseconds; it doubles with each."
@@ -232,6 +246,7 @@ class Settings(BaseSettings):
         concurrency=3,
         rate_max=100,
         rate_duration_ms=60_000,
+        rate_scope=RateScope.QUEUE,
         keep_completed_age_s=48 * _HOUR_S,
         keep_completed_count=100,
         keep_failed_count=200,

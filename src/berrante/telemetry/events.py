@@ -125,6 +125,9 @@ WEBHOOK_DISABLED = LogEvent(
     (*JOB, "webhook_id", "delivery_id", "reason", "hint"),
     "An endpoint failed for too long; nothing more is sent to it.",
 )
+PACE_DELAYED = LogEvent(
+    "pace.delayed", "warning", ("instance_id", "reason", "hint"), "A number's new pace is stored, but not yet in Redis."
+)
 RECONCILED = LogEvent(
     "reconciler.found", "warning", (*JOB, "outcome", "hint"), "Rows had lost their jobs; the jobs were added again."
 )

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from pydantic_core import to_jsonable_python
+from pydantic import TypeAdapter
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,6 +17,7 @@ from berrante.store import Database, new_id
 
 _MOST: Final = 500
 _SHOWN: Final = 300
+_ANY: Final[TypeAdapter[Any]] = TypeAdapter(Any)
 #: Whatever is called so is not written down, wherever it stands.
 _SECRETS: Final = ("password", "secret", "token", "sha256", "hash")
 
@@ -141,4 +142,4 @@ def _shown(name: str, value: Any) -> Any:  # noqa: ANN401  any field of any row
         return "***"
     if isinstance(value, Mapping):
         return _hidden(value)
-    return to_jsonable_python(value, fallback=str)
+    return _ANY.dump_python(value, mode="json", fallback=str)

@@ -38,5 +38,6 @@ def deliver_job(
         "deliveryId": str(delivery_id),
         "round": round_,
     }
-    options = replace(queue.with_id(deliver_id(delivery_id, round_)), delay_ms=max(0, delay_ms))
+    options = queue.with_id(deliver_id(delivery_id, round_))
+    options = replace(options, delay_ms=max(0, delay_ms), group=lane(endpoint_id))
     return NewJob(DELIVER, data, options)

@@ -1,5 +1,6 @@
 """The jobs of the queue ``message``: what came in, and what was told of what went out."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -61,9 +62,10 @@ def job_of(event: Event, queue: Queue) -> NewJob:
                 "errorCode": event.error_code,
                 "error": event.error,
             }
-            parts = (event.instance_id, event.message_id, event.status.value, event.at_ms)
-            return NewJob(RECEIPT, data, _with_id(queue, *parts))
+            parts = (event.message_id, event.status.value, event.at_ms)
+            return NewJob(RECEIPT, data, _with_id(queue, event.instance_id, *parts))
 
 
-def _with_id(queue: Queue, *parts: object) -> JobOptions:
-    return queue.with_id("-".join(str(part) for part in parts).replace(":", "-"))
+def _with_id(queue: Queue, instance_id: str, *parts: object) -> JobOptions:
+    job_id = "-".join(str(part) for part in (instance_id, *parts)).replace(":", "-")
+    return replace(queue.with_id(job_id), group=instance_id)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from berrante.engine import Job, Snooze, Unrecoverable
+from berrante.engine import Job, RateLimited, Snooze, Unrecoverable
 from berrante.gateways.protocol import Gateway, InDoubt, OutboundMessage, Scope, SendError, TextContent
 from berrante.messaging.clock import Clock, milliseconds
 from berrante.messaging.contacts.consent import Refusal, refusal
@@ -154,6 +154,8 @@ class OutboundHandler:
                 return {"status": MessageStatus.FAILED.value, "code": error.code}
             case Postpone(delay_ms, holds):
                 await self._outcomes.released(claim, error, charged=False, now_ms=now_ms)
+                if holds is Scope.NUMBER:
+                    return RateLimited(delay_ms)  # its lane rests, for all workers
                 if holds is not None:
                     self._holds.hold(_lanes(payload)[holds], delay_ms)
                 return Snooze(delay_ms)

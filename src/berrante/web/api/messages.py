@@ -7,9 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict
 
+from berrante.messaging.clock import moment
 from berrante.messaging.errors import Missing
 from berrante.messaging.messages import Message, MessageStatus
 from berrante.messaging.messages.history import history
+from berrante.messaging.outbound.jobs import send_id
 from berrante.web.auth import CurrentKey
 from berrante.web.error_model import ERRORS
 from berrante.web.services import services
@@ -54,10 +56,24 @@ class StatusOut(BaseModel):
     at: datetime
 
 
+class QueuedOut(BaseModel):
+    """Why a message has not been sent: where it stands in its number's lane.
+
+    ``ahead`` messages go first as things are now; ``expected_at`` is when it is expected to leave by the number's pace,
+    null if that does not say.
+    """
+
+    since: datetime
+    ahead: int
+    reason: str
+    expected_at: datetime | None
+
+
 class MessageWithHistoryOut(MessageOut):
     """A message with its statuses, the one that holds last; WhatsApp may leave some out."""
 
     statuses: list[StatusOut]
+    queued: QueuedOut | None = None
 
 
 class MessagesOut(BaseModel):
@@ -89,7 +105,20 @@ async def read_message(request: Request, key: CurrentKey, message_id: UUID) -> M
     if message is None:
         raise Missing("message", message_id)
     statuses = [StatusOut(status=change.status, at=change.at) for change in history(message)]
-    return MessageWithHistoryOut(**message_out(message).model_dump(), statuses=statuses)
+    queued = await _queued(request, message) if message.status is MessageStatus.QUEUED else None
+    return MessageWithHistoryOut(**message_out(message).model_dump(), statuses=statuses, queued=queued)
+
+
+async def _queued(request: Request, message: Message) -> QueuedOut | None:
+    place = await services(request).queues.outbound.groups.place(send_id(message.id))
+    if place is None:  # it is being sent just now, or waits for its next attempt
+        return None
+    return QueuedOut(
+        since=message.created_at,
+        ahead=place.ahead,
+        reason=place.stats.why.value,
+        expected_at=None if place.expected_ms is None else moment(place.expected_ms),
+    )
 
 
 def message_out(message: Message) -> MessageOut:

@@ -6,8 +6,6 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from berrante.store.tenancy import enable_tenancy
-
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -129,7 +127,6 @@ def _consents() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name="pk_consents"),
     )
-    enable_tenancy("consents")
     op.create_index("ix_consents_contact_id_id", "consents", ["contact_id", "id"])
     op.create_index(
         "ix_consents_organization_id_instance_id_contact_id",
@@ -150,7 +147,6 @@ def _opt_outs() -> None:
         ),
         sa.PrimaryKeyConstraint("organization_id", "address_hash", name="pk_opt_outs"),
     )
-    enable_tenancy("opt_outs")
 
 
 def _contact_imports() -> None:
@@ -185,7 +181,6 @@ def _contact_imports() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_contact_imports"),
         sa.UniqueConstraint("instance_id", "digest", name="uq_contact_imports_instance_id_digest"),
     )
-    enable_tenancy("contact_imports")
     op.create_index("ix_contact_imports_organization_id_id", "contact_imports", ["organization_id", "id"])
     op.create_index(
         "ix_contact_imports_open",
@@ -204,7 +199,6 @@ def _contact_imports() -> None:
         ),
         sa.PrimaryKeyConstraint("import_id", "position", name="pk_contact_import_chunks"),
     )
-    enable_tenancy("contact_import_chunks")
     op.create_table(
         "contact_import_errors",
         sa.Column("import_id", sa.Uuid(), nullable=False),
@@ -217,4 +211,3 @@ def _contact_imports() -> None:
         ),
         sa.PrimaryKeyConstraint("import_id", "line", name="pk_contact_import_errors"),
     )
-    enable_tenancy("contact_import_errors")
