@@ -64,7 +64,7 @@ async def test_losing_redis_entirely_loses_nothing(platform: Platform, monkeypat
 
     async def is_all_sent() -> bool:
         current = await platform.campaigns.get(organization_id, campaign.id)
-        return current is not None and current.status == "done" and len(platform.gateway.sent) == 3
+        return current is not None and current.status == "finished" and len(platform.gateway.sent) == 3
 
     await until(is_all_sent)
     assert sorted(message.to for message in platform.gateway.sent) == [

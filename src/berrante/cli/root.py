@@ -7,7 +7,17 @@ import typer
 
 from berrante import __version__
 from berrante.app import AppError
-from berrante.cli import checking, contacts, dead_letters, owner, processes, queues, settings_table, validating
+from berrante.cli import (
+    campaigns,
+    checking,
+    contacts,
+    dead_letters,
+    owner,
+    processes,
+    queues,
+    settings_table,
+    validating,
+)
 from berrante.cli.console import errors
 from berrante.embedded import EmbeddedError
 from berrante.engine import EngineError
@@ -32,6 +42,7 @@ app.command()(checking.doctor)
 app.command("validate")(validating.validate_)
 app.command("settings")(settings_table.settings)
 app.add_typer(queues.app, name="queues")
+app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(owner.app, name="owner")
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -3,7 +3,14 @@
 from berrante.messaging.api_keys.models import api_keys
 from berrante.messaging.audit.models import audit_log
 from berrante.messaging.automations.models import automation_runs, automations
-from berrante.messaging.campaigns.models import campaign_recipients, campaigns
+from berrante.messaging.campaigns.models import (
+    campaign_days,
+    campaign_entries,
+    campaign_numbers,
+    campaign_recipients,
+    campaign_settings,
+    campaigns,
+)
 from berrante.messaging.contact_imports.models import contact_import_chunks, contact_import_errors, contact_imports
 from berrante.messaging.contacts.models import consents, contacts, opt_outs
 from berrante.messaging.endpoints.models import webhook_deliveries, webhook_endpoints
@@ -20,7 +27,11 @@ __all__ = [
     "audit_log",
     "automation_runs",
     "automations",
+    "campaign_days",
+    "campaign_entries",
+    "campaign_numbers",
     "campaign_recipients",
+    "campaign_settings",
     "campaigns",
     "consents",
     "contact_import_chunks",
