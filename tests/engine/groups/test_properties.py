@@ -287,7 +287,7 @@ class Histories(RuleBasedStateMachine):
         assert waiting + len(self.running) + len(self.delayed) + len(self.inbox) + kept == len(self.group_of)
 
     def _all(self, base: str) -> set[str]:
-        return {name.decode() for name in self.redis.zrange(f"{base}all", 0, -1)}
+        return {name.decode() for name in self.redis.hkeys(f"{base}states")}
 
     def _change(self, group: str, what: str, value: Any = "") -> bool:
         return bool(self._run(grouping.change(self.keys, group, what, value, now_ms=self.now)))

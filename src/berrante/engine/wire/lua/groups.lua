@@ -17,7 +17,6 @@
     vtime          string  virtual time: the start of the group that was served last; gone when nobody is in the ring
     held           hash    job id -> group: the runs that count as active
     slots          hash    of batches alone: job id -> its slot, n:<slot> -> how many jobs of it still run
-    all            zset    group -> 0: groups that have waiting jobs or active runs
     count          string  how many jobs wait in all groups
     limits         hash    group -> msgpack {p = paused, l = limits}: what was set by hand; kept until cleared
     default        string  msgpack limits of all other groups: {c concurrency, g gap in ms, b burst, j jitter, w weight,
@@ -30,7 +29,7 @@ local function open_groups(base, now, fallback)
   local ring, later, served, held, slots = at .. "ring", at .. "later", at .. "served", at .. "held", at .. "slots"
   local known, default, limited, began, slotted, rang, soonest = {}, nil, nil, nil, nil, nil, nil
   -- Written together in the end, each in one command.
-  local left, listed, unlisted, written, unpaced = {}, {}, {}, {}, {}
+  local left, emptied, written, unpaced = {}, {}, {}, {}
   -- What group_turns.lua needs too. `count` is by how much more jobs wait; `taken` lists job ids and their groups;
   -- `alone` says that the ring was found empty.
   local groups = { ring = ring, later = later, slots = slots, now = now, count = 0, taken = {}, alone = false }
@@ -232,7 +231,6 @@ local function open_groups(base, now, fallback)
   local function keep(group)
     local id = group.id
     if group.active > 0 or group.waits > 0 then
-      if not group.packed then listed[#listed + 1], listed[#listed + 2] = 0, id end
       if group.has_pace then unpaced[#unpaced + 1] = at .. "pace:" .. id end
       local state = cmsgpack.pack({
         group.active, group.waits, group.place, group.next, group.rest, group.turns, group.tail, group.head,
@@ -240,7 +238,7 @@ local function open_groups(base, now, fallback)
       if state ~= group.packed then written[#written + 1], written[#written + 2] = id, state end
       return
     end
-    if group.packed then unlisted[#unlisted + 1] = id end
+    if group.packed then emptied[#emptied + 1] = id end
     local left_ms = math.max(group.next + (group.burst - 1) * group.gap, group.rest) - now
     if left_ms > 0 then
       -- A second more: workers' clocks differ a little.
@@ -257,12 +255,8 @@ local function open_groups(base, now, fallback)
     for _, group in pairs(known) do
       if group.dirty then keep(group) end
     end
-    if #listed > 0 then rcall("ZADD", at .. "all", unpack(listed)) end
     if #written > 0 then rcall("HSET", at .. "states", unpack(written)) end
-    if #unlisted > 0 then
-      rcall("ZREM", at .. "all", unpack(unlisted))
-      rcall("HDEL", at .. "states", unpack(unlisted))
-    end
+    if #emptied > 0 then rcall("HDEL", at .. "states", unpack(emptied)) end
     if #unpaced > 0 then rcall("DEL", unpack(unpaced)) end
     if groups.count ~= 0 and rcall("INCRBY", at .. "count", groups.count) <= 0 then rcall("DEL", at .. "count") end
     if groups.alone and rcall("EXISTS", ring) == 0 then
