@@ -6,6 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from berrante.store.tenancy import enable_tenancy
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
