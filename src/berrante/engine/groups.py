@@ -19,7 +19,7 @@ from berrante.engine.wire.keys import QueueKeys
 
 _PART: Final = 1_000  # jobs per call
 _KEYS: Final = (
-    "ring", "later", "served", "vtime", "held", "slots", "all", "count", "limits", "default", "marker",
+    "states", "ring", "later", "served", "vtime", "held", "slots", "all", "count", "limits", "default", "marker",
 )  # fmt: skip
 
 _Jobs = list[Job]
@@ -182,7 +182,7 @@ class Groups:
         """Drop every limit, pause and pace; for a queue that is gone."""
         redis, base = self.connection.redis, self.keys.state("groups:")
         names = cast("list[bytes]", await redis.zrange(f"{base}all", 0, -1))
-        await redis.delete(*(f"{base}state:{name.decode()}" for name in names), *(base + name for name in _KEYS))
+        await redis.delete(*(f"{base}jobs:{name.decode()}" for name in names), *(base + name for name in _KEYS))
 
     async def ring(self) -> None:
         """Wake an idle worker if a group may run."""
