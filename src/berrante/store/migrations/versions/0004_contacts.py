@@ -26,6 +26,8 @@ def upgrade() -> None:
     _consents()
     _opt_outs()
     _contact_imports()
+    for table in _GUARDED:
+        enable_tenancy(table)
     op.drop_index("ix_messages_contact_id", "messages")
     op.create_index("ix_messages_contact_id_id", "messages", ["contact_id", "id"])
 
