@@ -124,7 +124,7 @@ async def test_recipients_are_written_to_in_order_and_no_more_than_a_window_wait
         platform.ahead_ms += 1_000
         assert isinstance(await platform.handle(CAMPAIGN, "tick", _tick(platform, campaign.id)), Snooze)
     assert [message.address for message in await platform.outgoing()] == _numbers(10)
-    assert (await platform.queues.outbound.counts())[State.PRIORITIZED] == 10
+    assert (await platform.queues.outbound.counts())[State.WAITING] == 10
 
     first = (await platform.outgoing())[0]
     await platform.handle(QueueName.OUTBOUND, "send", platform.send_data(first.id))
