@@ -1,5 +1,6 @@
 """Real servers for tests: one Valkey and one PostgreSQL for each worker of a session, or a test's very own."""
 
+import os
 import secrets
 import shutil
 import signal
@@ -15,6 +16,9 @@ import pytest_asyncio
 from berrante.embedded import EmbeddedPostgres, EmbeddedValkey
 from berrante.engine import Connection
 from tests.waiting import until
+
+#: Tables of commands are as wide in CI as in a window.
+os.environ.setdefault("COLUMNS", "200")
 
 _TEMPLATE = "berrante_template"
 #: Data of a test session needs to survive nothing.

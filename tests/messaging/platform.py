@@ -82,6 +82,7 @@ class Platform:
             queues=self.queues,
             gateways=gateways or {"simulator": self.gateway},
             clock=self.clock,
+            campaign_per_minute=60_000,
             sender=self.sender,
         )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from berrante.engine import Backoff, Snooze, State, Unrecoverable
+from berrante.engine import Backoff, RateLimited, Snooze, State, Unrecoverable
 from berrante.engine.notices import JobFailed
 from berrante.gateways.protocol import Action, InDoubt, Scope, SendError
 from berrante.messaging.errors import GatewayMissing, Invalid, Missing
@@ -119,13 +119,10 @@ async def test_a_number_that_has_to_rest_rests_alone(platform: Platform, wish: i
     handler = platform.handlers()[OUTBOUND]
     platform.gateway.answers.append(_error(Action.HOLD, Scope.NUMBER, retry_after_ms=wish))
 
-    assert await platform.handle(OUTBOUND, "send", platform.send_data(held), handler=handler) == Snooze(waits)
+    # The engine lets the number's lane rest, for all workers: the next of it is not even started.
+    assert await platform.handle(OUTBOUND, "send", platform.send_data(held), handler=handler) == RateLimited(waits)
     message = await platform.message(held)
     assert (message.status, message.attempts) == ("queued", 0)
-
-    answer = await platform.handle(OUTBOUND, "send", platform.send_data(waiting), handler=handler)
-    assert isinstance(answer, Snooze)
-    assert waits - 1_000 < answer.delay_ms <= waits
     assert len(platform.gateway.sent) == 1
 
     other = platform.send_data(elsewhere) | {"instanceId": "support"}

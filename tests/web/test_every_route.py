@@ -56,7 +56,17 @@ async def things_of(application: Application, owner: Tenant, name: str) -> dict[
     begun = await application.contact_imports.begin(
         io.BytesIO(b"phone\n+5511987654321\n"), organization_id=owner.organization_id, instance_id=name
     )
+    told = {
+        "queue": "outbound",
+        "jobId": "1",
+        "name": "send",
+        "data": {"organizationId": str(owner.organization_id), "instanceId": name},
+        "failedReason": f"secret of {name}",
+        "failedAt": 1,
+    }
+    letter = await application.queues.dead_letters.queue.add("send", told)
     return {
+        "letter_id": letter.id,
         "import_id": str(begun.id),
         "tag": f"tag-of-{name}",
         "organization_id": str(owner.organization_id),

@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import httpx
 import pytest
 import pytest_asyncio
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from sqlalchemy import func, select, update
 
 from berrante.app import Application
@@ -20,7 +20,7 @@ from berrante.messaging.idempotency import Begun
 from berrante.messaging.idempotency.models import idempotency_keys
 from berrante.settings import Settings, WebhooksSettings
 from berrante.web.app import create_app
-from berrante.web.auth import CurrentKey
+from berrante.web.auth import Identity, identity
 from berrante.web.errors import WebError
 from berrante.web.idempotency import MAX_BODY, _Once, idempotency_id
 from tests.waiting import until
@@ -42,7 +42,7 @@ class Work:
     act: Callable[[], Any] = lambda: {"ok": True}
     hold: asyncio.Event | None = None
 
-    async def __call__(self, request: Request, key: CurrentKey, response: Response) -> Any:
+    async def __call__(self, request: Request, who: Annotated[Identity, Depends(identity)], response: Response) -> Any:
         self.done += 1
         self.ids.append(idempotency_id(request))
         if self.hold is not None:
@@ -289,7 +289,7 @@ async def test_an_upload_has_no_key_and_is_told_why(web: Web) -> None:
     answer = await web.post(json=None, files={"file": ("a.csv", b"a,b")})
     assert _code(answer) == (400, "idempotency_unsupported")
     assert "multipart/form-data" in answer.json()["error"]["message"]
-    too_large = await web.post(json=None, content=b"x" * (MAX_BODY + 1))
+    too_large = await web.post(json=None, content=b"x" * (MAX_BODY + 1), headers={"Content-Type": "text/csv"})
     assert _code(too_large) == (413, "idempotency_body_too_large")
     assert web.work.done == 0
 

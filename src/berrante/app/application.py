@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from berrante import __version__
 from berrante.app.engines import Engines, open_engines
 from berrante.app.observing import observed
-from berrante.app.options import WORKED, job_options, kept_for, worker_options
+from berrante.app.options import WORKED, campaign_per_minute, job_options, kept_for, worker_options
 from berrante.app.reaching import reach
 from berrante.app.secret import secret_key
 from berrante.app.sidecar import open_sidecars
@@ -21,7 +21,7 @@ from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.audit import AuditLog
 from berrante.messaging.automations import Automations
-from berrante.messaging.campaigns import Campaigns
+from berrante.messaging.campaigns import CampaignAccount, Campaigns
 from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
 from berrante.messaging.conversations import Conversations
@@ -96,7 +96,10 @@ class Application:
         self.contact_imports = ContactImports(database)
         self.conversations = Conversations(database, connection.now_ms)
         self.automations = Automations(database)
-        self.campaigns = Campaigns(database, self.queues)
+        self.campaigns = Campaigns(database, self.queues, connection.now_ms)
+        self.campaign_account = CampaignAccount(
+            database, self.queues, connection.now_ms, per_minute=campaign_per_minute(settings)
+        )
         self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms, quotas=self.quotas)
         self.triage = Triage(self.queues.dead_letters, connection.now_ms)
         self.endpoints = Endpoints(
@@ -162,6 +165,7 @@ class Application:
             queues=self.queues,
             gateways=self.gateways,
             clock=self.connection.now_ms,
+            campaign_per_minute=campaign_per_minute(self.settings),
             kept_for=kept_for(self.settings),
             sender=Sender(allow_loopback=self.settings.webhooks.allow_loopback),
             pacing=self.pacing,

@@ -8,6 +8,7 @@ import typer
 from berrante import __version__
 from berrante.app import AppError
 from berrante.cli import (
+    campaigns,
     checking,
     contacts,
     dead_letters,
@@ -45,6 +46,7 @@ app.command("validate")(validating.validate_)
 app.command("settings")(settings_table.settings)
 app.add_typer(queues.app, name="queues")
 app.add_typer(instances.app, name="instances")
+app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(owner.app, name="owner")
 app.add_typer(dead_letters.app, name="dead-letters")

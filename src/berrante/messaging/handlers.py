@@ -8,6 +8,7 @@ from berrante.engine.connection import system_clock
 from berrante.gateways.protocol import Gateway
 from berrante.messaging.automations.handler import AutomationHandler
 from berrante.messaging.campaigns.handler import CampaignHandler
+from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE
 from berrante.messaging.clock import Clock
 from berrante.messaging.contact_imports.jobs import IMPORT
 from berrante.messaging.contact_imports.working import ImportWork
@@ -34,11 +35,15 @@ def handlers(
     queues: Queues,
     gateways: Mapping[str, Gateway],
     clock: Clock = system_clock,
+    campaign_per_minute: float = DEFAULT_PER_MINUTE,
     kept_for: KeptFor | None = None,
     sender: Sender | None = None,
     pacing: Pacing | None = None,
 ) -> dict[QueueName, Handler]:
-    """Return what works on each queue; ``dead-letter`` has nobody, since people triage it."""
+    """Return what works on each queue; ``dead-letter`` has nobody, since people triage it.
+
+    ``campaign_per_minute`` is the pace of a number in a campaign that names none.
+    """
     reconciler = Reconciler(database=database, queues=queues, clock=clock)
     keeper = RetentionKeeper(database=database, queues=queues, clock=clock, kept_for=kept_for or KeptFor())
     imports = ImportWork(database=database, queues=queues, clock=clock)
@@ -58,7 +63,11 @@ def handlers(
         QueueName.AUTOMATION: patient(
             AutomationHandler(database=database, queues=queues, gateways=gateways, clock=clock)
         ),
-        QueueName.CAMPAIGN: patient(CampaignHandler(database=database, queues=queues, gateways=gateways, clock=clock)),
+        QueueName.CAMPAIGN: patient(
+            CampaignHandler(
+                database=database, queues=queues, gateways=gateways, clock=clock, per_minute=campaign_per_minute
+            )
+        ),
         QueueName.OUTBOUND: patient(OutboundHandler(database=database, queues=queues, gateways=gateways, clock=clock)),
         QueueName.WEBHOOK: patient(
             WebhookHandler(database=database, queues=queues, sender=sender or Sender(), clock=clock)

@@ -85,8 +85,8 @@ class QueueSettings(BaseModel):
     rate_duration_ms: int = Field(1_000, ge=1, description="Length of that window in milliseconds.")
     rate_scope: RateScope = Field(
         RateScope.GROUP,
-        description="`group`: the rate is each number's own (in `campaign` each organization's, in `webhook` each "
-        "endpoint's); `queue`: all share it.",
+        description="`group`: the rate is each number's own (in `webhook` each endpoint's); `queue`: all share it. "
+        "In `campaign` it is always of messages, for each number of a campaign that names no pace.",
     )
     attempts: int = Field(4, ge=1, description="Runs of a job at most, the first included.")
     backoff_delay_ms: int = Field(
@@ -278,7 +278,6 @@ class Settings(BaseSettings):
         concurrency=3,
         rate_max=100,
         rate_duration_ms=60_000,
-        rate_scope=RateScope.QUEUE,
         keep_completed_age_s=48 * _HOUR_S,
         keep_completed_count=100,
         keep_failed_count=200,

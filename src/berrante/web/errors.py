@@ -131,7 +131,7 @@ async def _web(_: Request, error: Exception) -> JSONResponse:
 async def _domain(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, MessagingError)
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
-    details: dict[str, Any] = {}
+    details: dict[str, Any] = getattr(error, "details", {})
     headers: dict[str, str] = {}
     if isinstance(error, LockedOut | QuotaExceeded):
         headers["Retry-After"] = str(error.retry_after_s)

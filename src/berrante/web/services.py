@@ -10,6 +10,7 @@ from berrante.gateways.baileys import Sidecars
 from berrante.gateways.protocol import EventSink, Gateway
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.audit import AuditLog
+from berrante.messaging.campaigns import CampaignAccount, Campaigns
 from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
 from berrante.messaging.conversations import Conversations
@@ -69,6 +70,10 @@ class Services(Protocol):
     def secret_key(self) -> str: ...
     @property
     def messages(self) -> Messages: ...
+    @property
+    def campaigns(self) -> Campaigns: ...
+    @property
+    def campaign_account(self) -> CampaignAccount: ...
     @property
     def contacts(self) -> Contacts: ...
     @property

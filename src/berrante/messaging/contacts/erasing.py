@@ -78,6 +78,8 @@ async def _plans(connection: AsyncConnection, organization_id: UUID, address: st
     recipients = update(campaign_recipients).where(
         campaign_recipients.c.organization_id == organization_id, campaign_recipients.c.address == address
     )
-    await connection.execute(recipients.where(campaign_recipients.c.status == "pending").values(status="skipped"))
-    anonymous = func.concat("erased-", cast(campaign_recipients.c.id, String))
-    await connection.execute(recipients.values(address=anonymous))
+    await connection.execute(
+        recipients.where(campaign_recipients.c.status == "pending").values(status="skipped", reason="erased")
+    )
+    anonymous = func.concat("erased-", cast(campaign_recipients.c.position, String))
+    await connection.execute(recipients.values(address=anonymous, params={}))

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from berrante.engine import Job, Unrecoverable
+from berrante.engine import Job, Outcome, Unrecoverable
 
 Chore = Callable[[Job], Awaitable[Any]]
 
@@ -22,4 +22,5 @@ class MaintenanceHandler:
             names = ", ".join(sorted(self._chores))
             raise Unrecoverable(f"queue 'maintenance' has no jobs named {job.name!r}: use one of {names}")
         outcome = await chore(job)
-        return dataclasses.asdict(outcome) if dataclasses.is_dataclass(type(outcome)) else outcome
+        is_counts = dataclasses.is_dataclass(type(outcome)) and not isinstance(outcome, Outcome)
+        return dataclasses.asdict(outcome) if is_counts else outcome

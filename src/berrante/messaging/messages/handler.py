@@ -13,6 +13,7 @@ from berrante.messaging.addresses import as_written, canonical
 from berrante.messaging.automations import runs
 from berrante.messaging.automations.jobs import step_job
 from berrante.messaging.automations.runs import OpenRun
+from berrante.messaging.campaigns.replies import hear
 from berrante.messaging.clock import Clock, milliseconds, moment
 from berrante.messaging.contacts.store import remember
 from berrante.messaging.endpoints.emitting import Told, enqueue
@@ -21,7 +22,7 @@ from berrante.messaging.errors import Invalid, ReceiptTooEarly
 from berrante.messaging.fields import storable
 from berrante.messaging.instances.tenancy import gateway_of
 from berrante.messaging.messages import receipts
-from berrante.messaging.messages.content import normalized
+from berrante.messaging.messages.content import normalized, text_of
 from berrante.messaging.messages.jobs import INCOMING, RECEIPT, IncomingPayload, ReceiptPayload
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
@@ -94,6 +95,15 @@ class MessageHandler:
             opened: list[OpenRun] = []
             if message_id is not None:
                 # In the message's own transaction: a message that is there has had its runs opened, once.
+                # An opt-out word is heeded with the message: no claim after it writes to the contact.
+                await hear(
+                    connection,
+                    organization_id=payload.organization_id,
+                    contact_id=contact_id,
+                    address=sender,
+                    text=text_of(content),
+                    at=moment(sent_ms),
+                )
                 # What was said in a group was not said to us: an automation would answer each of its members alone.
                 if "group" not in content:
                     opened = await runs.start(

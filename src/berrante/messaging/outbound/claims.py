@@ -15,6 +15,7 @@ from berrante.messaging.contacts.models import contacts
 from berrante.messaging.endpoints.emitting import Told, enqueue
 from berrante.messaging.endpoints.messages import became
 from berrante.messaging.messages.models import messages
+from berrante.messaging.messages.origin import Origin
 from berrante.messaging.messages.status import MessageStatus, below
 from berrante.messaging.queues import Queues
 from berrante.store import Database
@@ -33,7 +34,10 @@ class Found:
     text: str
     attempts: int
     updated_at: datetime
+    contact_id: UUID
+    origin: Origin
     called_off: bool
+    on_hold: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +52,16 @@ class Claim:
 
 
 async def find(
-    connection: AsyncConnection, *, organization_id: UUID, instance_id: str, message_id: UUID
+    connection: AsyncConnection, *, organization_id: UUID, instance_id: str, message_id: UUID, now_ms: int
 ) -> Found | None:
-    """Lock an organization's outgoing message and return it."""
+    """Lock an organization's outgoing message and return it, with what its campaign says of it now."""
     query = (
         select(
             messages,
             # Where WhatsApp has another spelling of the number, it is told its own.
             func.coalesce(contacts.c.whatsapp_address, contacts.c.address).label("address"),
             campaigns.c.status.label("campaign_status"),
+            campaign_recipients.c.send_until,
         )
         .join(contacts, contacts.c.id == messages.c.contact_id)
         .outerjoin(campaign_recipients, campaign_recipients.c.message_id == messages.c.id)
@@ -82,7 +87,13 @@ async def find(
         text=row.content["text"],
         attempts=row.attempts,
         updated_at=row.updated_at,
-        called_off=row.campaign_status == "cancelled",
+        contact_id=row.contact_id,
+        origin=Origin(row.origin),
+        # Of a campaign's message that no recipient has any more, a new attempt was made: sending it would be a second.
+        called_off=row.campaign_status == "cancelled"
+        or (row.origin == Origin.CAMPAIGN and row.campaign_status is None),
+        on_hold=row.campaign_status not in {None, "running", "finished"}
+        or (row.send_until is not None and row.send_until <= moment(now_ms)),
     )
 
 

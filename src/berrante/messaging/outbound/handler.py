@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from berrante.engine import Job, RateLimited, Snooze, Unrecoverable
 from berrante.gateways.protocol import Gateway, InDoubt, OutboundMessage, Scope, SendError, TextContent
 from berrante.messaging.clock import Clock, milliseconds
+from berrante.messaging.contacts.consent import Refusal, refusal
 from berrante.messaging.endpoints.emitting import enqueue
 from berrante.messaging.instances.tenancy import gateway_of
 from berrante.messaging.messages.status import MessageStatus
@@ -18,6 +21,7 @@ from berrante.messaging.outbound.policy import (
     Charge,
     Doubt,
     GiveUp,
+    Hold,
     Leave,
     Postpone,
     Send,
@@ -47,7 +51,7 @@ class OutboundHandler:
         self._outcomes = Outcomes(database, queues)
         self._holds = Holds(clock=clock)
 
-    async def __call__(self, job: Job) -> object:
+    async def __call__(self, job: Job) -> object:  # noqa: PLR0911  one return per step
         """Send one message; raises ``Unrecoverable`` for a job that can never be done, ``SendError`` to be retried."""
         if job.name != SEND:
             raise Unrecoverable(f"queue 'outbound' has no jobs named {job.name!r}: use 'send'")
@@ -66,16 +70,17 @@ class OutboundHandler:
                 organization_id=payload.organization_id,
                 instance_id=payload.instance_id,
                 message_id=payload.message_id,
+                now_ms=(now_ms := self._clock()),
             )
             if found is None:
                 raise Unrecoverable(f"instance {payload.instance_id!r} has no outgoing message {payload.message_id}")
-            now_ms = self._clock()
             claim: Claim | None
             step = next_step(
                 found.status,
                 idle_ms=now_ms - milliseconds(found.updated_at),
                 resend_is_safe=gateway.resend_is_safe,
                 called_off=found.called_off,
+                on_hold=found.on_hold,
                 # A finished job that runs again from its first attempt was put back by a person.
                 second_chance=found.attempts >= attempts and job.attempt == 1,
             )
@@ -84,6 +89,8 @@ class OutboundHandler:
                     return {"status": found.status.value}
                 case Wait(delay_ms):
                     return Snooze(delay_ms)
+                case Hold():
+                    return {"status": found.status.value, "held": True}
                 case Skip():
                     reason = "the campaign was cancelled"
                     await claims.settle(connection, found, MessageStatus.SKIPPED, now_ms=now_ms, reason=reason)
@@ -92,12 +99,29 @@ class OutboundHandler:
                     reason = "its worker ended between claim and answer"
                     told = await claims.settle(connection, found, MessageStatus.IN_DOUBT, now_ms=now_ms, reason=reason)
                     claim = None
+                case Send() if (refused := await self._refusal(connection, payload, found)) is not None:
+                    await claims.settle(connection, found, MessageStatus.SKIPPED, now_ms=now_ms, reason=refused.reason)
+                    return {"status": MessageStatus.SKIPPED.value, "code": refused.value}
                 case Send():
                     claim = await claims.claim(connection, found, now_ms=now_ms)
         if claim is None:
             await enqueue(self._queues, told)
             return {"status": MessageStatus.IN_DOUBT.value}
         return await self._send(gateway, payload, found, claim, is_last=job.attempt >= attempts)
+
+    async def _refusal(self, connection: AsyncConnection, payload: SendPayload, found: Found) -> Refusal | None:
+        """Ask once more, in the claim's transaction, whether the contact may be written to.
+
+        Not of a message that may be out already: it is sent again under its wire id, or the row would say skipped.
+        """
+        if found.status is MessageStatus.SENDING:
+            return None
+        return await refusal(
+            connection,
+            organization_id=payload.organization_id,
+            contact_id=found.contact_id,
+            origin=found.origin,
+        )
 
     async def _send(
         self, gateway: Gateway, payload: SendPayload, found: Found, claim: Claim, *, is_last: bool

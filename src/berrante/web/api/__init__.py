@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from berrante.web.api import (
     api_keys,
     audit_log,
+    campaigns,
     connections,
     contact_imports,
     contacts,
@@ -37,6 +38,7 @@ for _part in (
     dead_letters,
     webhooks,
     deliveries,
+    campaigns,
 ):
     router.include_router(_part.router)
 
