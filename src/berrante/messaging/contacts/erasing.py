@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import String, cast, func, select, update
+from sqlalchemy import String, cast, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.messaging.automations.models import automation_runs
-from berrante.messaging.campaigns.models import campaign_recipients
+from berrante.messaging.campaigns.models import campaign_entries, campaign_recipients
 from berrante.messaging.contacts.consent import Refusal, bar
 from berrante.messaging.contacts.models import consents, contacts
 from berrante.messaging.messages.models import messages
@@ -75,6 +75,11 @@ async def _plans(connection: AsyncConnection, organization_id: UUID, address: st
         automation_runs.c.message_id.in_(theirs),
     )
     await connection.execute(runs.values(status="skipped"))
+    # Lists of campaigns that have not begun: they never come to know the person.
+    listed = delete(campaign_entries).where(
+        campaign_entries.c.organization_id == organization_id, campaign_entries.c.address == address
+    )
+    await connection.execute(listed)
     recipients = update(campaign_recipients).where(
         campaign_recipients.c.organization_id == organization_id, campaign_recipients.c.address == address
     )
