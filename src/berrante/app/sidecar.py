@@ -13,6 +13,7 @@ from sqlalchemy import exists, select
 
 from berrante.gateways.baileys import BaileysError, SidecarProcess, Sidecars
 from berrante.messaging.instances.models import instances
+from berrante.messaging.outage import is_away
 from berrante.settings import Settings, SettingsInvalid
 from berrante.telemetry import events
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 #: What the sidecar reads under the same names as we do.
 _SHARED: Final = ("host", "port", "capacity", "lease_ms", "ack_ms", "silent_ms", "backoff_ms", "backoff_cap_ms")
 _JOBS: Final = ("attempts", "backoff_delay_ms", "keep_completed_age_s", "keep_completed_count")
+_LOOK_S: Final = 2.0
 _FAILED: Final = ("keep_failed_age_s", "keep_failed_count")
 
 
@@ -43,9 +45,12 @@ async def watch_sidecar(application: "Application", *, until: asyncio.Event) -> 
     try:
         process = _process(application)
         application.sidecars.on_need = process.need
-        if await _has_numbers(application):
-            process.need()
-        await _run(process, until=until)
+        looking = asyncio.create_task(_need_with_numbers(application, process), name="sidecar-need")
+        try:
+            await _run(process, until=until)
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
     except (BaileysError, SettingsInvalid) as error:
         events.SIDECAR_UNAVAILABLE(reason=str(error))
         await until.wait()
@@ -84,6 +89,19 @@ def _process(application: "Application") -> SidecarProcess:
     environment |= {f"BERRANTE_BAILEYS_{name.upper()}": str(getattr(settings.baileys, name)) for name in _SHARED}
     environment |= {f"BERRANTE_MESSAGE_{name.upper()}": str(getattr(message, name)) for name in (*_JOBS, *_FAILED)}
     return SidecarProcess(environment, data_dir=settings.data_dir.resolve(), listener=_log)
+
+
+async def _need_with_numbers(application: "Application", process: SidecarProcess) -> None:
+    """Need the sidecar once there is a number for it; another process may have made it."""
+    while True:
+        try:
+            if await _has_numbers(application):
+                process.need()
+                return
+        except Exception as error:
+            if not is_away(error):
+                raise
+        await asyncio.sleep(_LOOK_S)
 
 
 async def _has_numbers(application: "Application") -> bool:

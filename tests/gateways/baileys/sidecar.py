@@ -77,7 +77,7 @@ async def sidecar(
     **environment: str,
 ) -> AsyncIterator[Sidecar]:
     """Run a sidecar for the time of the block; ``environment`` goes before what tests usually set."""
-    port = _free_port()
+    port = free_port()
     given = {
         "REDIS_URL": redis_url,
         "DATABASE_URL": database_url,
@@ -119,7 +119,7 @@ async def sidecar(
                 await running
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -1,6 +1,8 @@
 """The sidecars over HTTP: each number is held by one of them, and asking another tells which."""
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -12,6 +14,9 @@ from berrante.gateways.baileys.errors import NumberUnknown, SidecarAway
 
 #: A send is answered within the server's acknowledgement, and before the worker itself gives up.
 _TIMEOUT: Final = httpx.Timeout(18.0, connect=3.0)
+#: Its first start installs packages.
+_START_S: Final = 40.0
+_START_POLL_S: Final = 0.25
 _STREAM_TIMEOUT: Final = httpx.Timeout(40.0, connect=3.0)  # its comments come every 15 s
 
 
@@ -65,11 +70,20 @@ class Sidecars:
     async def connect(self, instance_id: str, *, organization_id: UUID, phone: str | None = None) -> NumberStatus:
         """Begin to connect or pair the number, by QR, or by a code for ``phone``; harmless when it is under way.
 
-        Raises ``SidecarAway``, and ``NumberUnknown`` for an instance that is not on Baileys.
+        Waits for a sidecar that is starting. Raises ``SidecarAway``, and ``NumberUnknown`` for an instance that is not
+        on Baileys.
         """
         self.on_need()
         data = {"organization_id": str(organization_id)} | ({"phone": phone} if phone else {})
-        return self._status(instance_id, await self._ask("POST", instance_id, "/connect", data))
+        deadline = time.monotonic() + _START_S
+        while True:
+            try:
+                return self._status(instance_id, await self._ask("POST", instance_id, "/connect", data))
+            except SidecarAway as error:
+                # It may be starting for this very number.
+                if not isinstance(error.__cause__, httpx.ConnectError) or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(_START_POLL_S)
 
     async def status(self, instance_id: str) -> NumberStatus:
         """Return how the number is; raises ``SidecarAway`` and ``NumberUnknown``."""
