@@ -1,9 +1,10 @@
 """One process of the service, wired: the one place where every part is made and knows of the others."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from berrante import __version__
 from berrante.app.engines import Engines, open_engines
@@ -11,8 +12,10 @@ from berrante.app.observing import observed
 from berrante.app.options import WORKED, campaign_per_minute, job_options, kept_for, worker_options
 from berrante.app.reaching import reach
 from berrante.app.secret import secret_key
+from berrante.app.sidecar import open_sidecars
 from berrante.engine import Connection, Worker
 from berrante.engine.notices import Notice
+from berrante.gateways.baileys import BaileysGateway, Sidecars
 from berrante.gateways.measured import measured
 from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
@@ -42,6 +45,9 @@ from berrante.settings import Settings
 from berrante.store import Database
 from berrante.telemetry import Metrics, events, log_notice, trace
 
+if TYPE_CHECKING:
+    from berrante.gateways.protocol import Gateway
+
 
 class Application:
     """Everything that a process needs; ``Application.open`` makes it and closes it.
@@ -59,6 +65,7 @@ class Application:
         engines: Engines,
         database: Database,
         connection: Connection,
+        sidecars: Sidecars,
         latency_ms: Latency | int | None = None,
     ) -> None:
         self.settings = settings
@@ -71,7 +78,9 @@ class Application:
         self.intake = Intake(self.queues)
         self.simulator = Simulator(self.intake, clock=connection.now_ms, latency_ms=latency_ms)
         self.metrics = Metrics(version=__version__)
-        self.gateways = {gateway.name: measured(gateway, self.metrics) for gateway in (self.simulator,)}
+        self.sidecars = sidecars
+        gateways: tuple[Gateway, ...] = (self.simulator, BaileysGateway(sidecars))
+        self.gateways: Mapping[str, Gateway] = {gateway.name: measured(gateway, self.metrics) for gateway in gateways}
         self.organizations = Organizations(database)
         self.people = People(database)
         self.sessions = Sessions(database)
@@ -124,11 +133,19 @@ class Application:
         async with (
             open_engines(settings, alone=alone) as engines,
             Connection.from_url(engines.redis_url) as connection,
+            open_sidecars(settings) as sidecars,
         ):
             database = Database(engines.database_url, pool_size=settings.database_pool)
             try:
                 await reach(engines, connection=connection, database=database, migrating=migrating)
-                yield cls(settings, engines=engines, database=database, connection=connection, latency_ms=latency_ms)
+                yield cls(
+                    settings,
+                    engines=engines,
+                    database=database,
+                    connection=connection,
+                    sidecars=sidecars,
+                    latency_ms=latency_ms,
+                )
             finally:
                 await database.close()
 

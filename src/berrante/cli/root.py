@@ -12,6 +12,7 @@ from berrante.cli import (
     checking,
     contacts,
     dead_letters,
+    instances,
     owner,
     processes,
     queues,
@@ -21,11 +22,12 @@ from berrante.cli import (
 from berrante.cli.console import errors
 from berrante.embedded import EmbeddedError
 from berrante.engine import EngineError
+from berrante.gateways.baileys import BaileysError
 from berrante.messaging.errors import MessagingError
 from berrante.settings import SettingsInvalid
 from berrante.telemetry import scrubbed
 
-_KNOWN: Final = (SettingsInvalid, AppError, EmbeddedError, EngineError, MessagingError)
+_KNOWN: Final = (SettingsInvalid, AppError, EmbeddedError, EngineError, MessagingError, BaileysError)
 
 app = typer.Typer(
     help="Berrante moves WhatsApp messages for many organizations at once.",
@@ -37,11 +39,13 @@ app = typer.Typer(
 app.command()(processes.up)
 app.command()(processes.web)
 app.command()(processes.worker)
+app.command()(processes.sidecar)
 app.command()(processes.migrate)
 app.command()(checking.doctor)
 app.command("validate")(validating.validate_)
 app.command("settings")(settings_table.settings)
 app.add_typer(queues.app, name="queues")
+app.add_typer(instances.app, name="instances")
 app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(owner.app, name="owner")

@@ -3,6 +3,7 @@
 from berrante.messaging.api_keys.models import api_keys
 from berrante.messaging.audit.models import audit_log
 from berrante.messaging.automations.models import automation_runs, automations
+from berrante.messaging.baileys.models import baileys_journal, baileys_keys, baileys_sessions
 from berrante.messaging.campaigns.models import (
     campaign_days,
     campaign_entries,
@@ -27,6 +28,9 @@ __all__ = [
     "audit_log",
     "automation_runs",
     "automations",
+    "baileys_journal",
+    "baileys_keys",
+    "baileys_sessions",
     "campaign_days",
     "campaign_entries",
     "campaign_numbers",

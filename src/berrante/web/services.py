@@ -6,6 +6,7 @@ from typing import Protocol, cast
 from fastapi import Request
 
 from berrante.engine import Connection
+from berrante.gateways.baileys import Sidecars
 from berrante.gateways.protocol import EventSink, Gateway
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.audit import AuditLog
@@ -45,6 +46,8 @@ class Services(Protocol):
     def intake(self) -> EventSink: ...
     @property
     def gateways(self) -> Mapping[str, Gateway]: ...
+    @property
+    def sidecars(self) -> Sidecars: ...
     @property
     def people(self) -> People: ...
     @property

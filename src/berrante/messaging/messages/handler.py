@@ -92,6 +92,7 @@ class MessageHandler:
             statement = statement.on_conflict_do_nothing(index_elements=["instance_id", "wire_id"])
             message_id = (await connection.execute(statement.returning(messages.c.id))).scalar_one_or_none()
             is_new = message_id is not None
+            opened: list[OpenRun] = []
             if message_id is not None:
                 # In the message's own transaction: a message that is there has had its runs opened, once.
                 # An opt-out word is heeded with the message: no claim after it writes to the contact.
@@ -103,14 +104,16 @@ class MessageHandler:
                     text=text_of(content),
                     at=moment(sent_ms),
                 )
-                opened = await runs.start(
-                    connection,
-                    organization_id=payload.organization_id,
-                    instance_id=payload.instance_id,
-                    message_id=message_id,
-                    content=content,
-                    at=now,
-                )
+                # What was said in a group was not said to us: an automation would answer each of its members alone.
+                if "group" not in content:
+                    opened = await runs.start(
+                        connection,
+                        organization_id=payload.organization_id,
+                        instance_id=payload.instance_id,
+                        message_id=message_id,
+                        content=content,
+                        at=now,
+                    )
                 told = await received(
                     connection,
                     organization_id=payload.organization_id,

@@ -6,7 +6,7 @@ from sqlalchemy.dialects import postgresql
 
 from berrante.store.tenancy import enable_tenancy
 
-revision = "0009"
+revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
