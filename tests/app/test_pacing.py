@@ -1,6 +1,7 @@
 """Numbers take turns, and each has its pace: from the database to the lane, and back to the reader of the API."""
 
 import asyncio
+from dataclasses import replace
 
 from berrante.app import Application
 from berrante.app.options import worker_options
@@ -68,7 +69,8 @@ async def test_queues_take_turns_by_number(application: Application) -> None:
         await asyncio.sleep(0)
         active[name] -= 1
 
-    await process_all(application.queues.message, handle, worker_options(application.settings, QueueName.MESSAGE))
+    options = replace(worker_options(application.settings, QueueName.MESSAGE), batch=None)
+    await process_all(application.queues.message, handle, options)
     assert set(order[:4]) == {"sales", "other"}
     assert order.index("other") < 2
     assert [n for n, name in enumerate(order) if name == "other"][-1] < 5

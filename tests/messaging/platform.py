@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from berrante.app.options import worker_options
-from berrante.engine import Handler, Job, JobOptions, State, Worker, WorkerOptions
+from berrante.engine import BatchHandler, Handler, Job, JobOptions, State, Worker, WorkerOptions
 from berrante.engine.connection import system_clock
 from berrante.engine.notices import JobFailed, JobLockLost, JobRetried, Notice, OutcomeRefused
 from berrante.gateways.protocol import Gateway
@@ -17,7 +17,7 @@ from berrante.messaging import tables
 from berrante.messaging.automations import Automations
 from berrante.messaging.campaigns import Campaigns
 from berrante.messaging.endpoints import Deliveries, Endpoints, Sender
-from berrante.messaging.handlers import handlers
+from berrante.messaging.handlers import batch_handlers, handlers
 from berrante.messaging.instances import Instance
 from berrante.messaging.intake import Intake
 from berrante.messaging.messages import Message, Messages, MessageStatus
@@ -31,6 +31,20 @@ from tests.messaging.gateway import ScriptedGateway
 from tests.waiting import until
 
 NOW_MS = 1_800_000_000_000
+
+
+def alone(handler: BatchHandler) -> Handler:
+    """Return a handler of batches as one of single jobs."""
+
+    async def handle(job: Job) -> object:
+        outcomes = await handler([job])
+        assert isinstance(outcomes, Mapping)
+        outcome = outcomes[job.id]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    return handle
 
 
 @dataclass(kw_only=True)
@@ -79,7 +93,8 @@ class Platform:
         return Outbound(self.database, self.queues, gateways or {"simulator": self.gateway}, self.clock)
 
     def handlers(self, gateways: Mapping[str, Gateway] | None = None) -> dict[QueueName, Handler]:
-        return handlers(
+        """Return what works on each queue, one job at a time."""
+        single = handlers(
             database=self.database,
             queues=self.queues,
             gateways=gateways or {"simulator": self.gateway},
@@ -87,6 +102,10 @@ class Platform:
             campaign_per_minute=60_000,
             sender=self.sender,
         )
+        return {**single, **{name: alone(handler) for name, handler in self.batch_handlers().items()}}
+
+    def batch_handlers(self) -> dict[QueueName, BatchHandler]:
+        return batch_handlers(database=self.database, queues=self.queues, clock=self.clock)
 
     def work(self, *names: QueueName, gateways: Mapping[str, Gateway] | None = None, concurrency: int = 5) -> None:
         """Start a worker for each queue, or for all: its groups are the product's, at any rate."""
@@ -99,10 +118,11 @@ class Platform:
                 dead_letters=QueueName.DEAD_LETTER.value,
                 groups=replace(product.groups, rate=None) if product.groups else None,
                 group_by=product.group_by,
+                batch=product.batch,
             )
             worker = Worker(
                 name.value,
-                handler,
+                self.batch_handlers()[name] if product.batch else handler,
                 self.queues.connection,
                 options,
                 prefix=self.prefix,

@@ -4,17 +4,16 @@ import asyncio
 
 import pytest
 
-from berrante.engine import Connection, State, Worker
+from berrante.engine import Batch, Connection, State, Worker, WorkerOptions
 from berrante.engine.notices import JobFailed, JobRetried, JobSnoozed, Notice
 from berrante.messaging import outage
-from berrante.messaging.handlers import handlers
+from berrante.messaging.handlers import batch_handlers
 from berrante.messaging.instances import Instances
 from berrante.messaging.messages import Messages
 from berrante.messaging.organizations import Organizations
 from berrante.messaging.queues import QueueName, open_queues
 from berrante.store import Database, migrate
 from tests.conftest import OwnServer
-from tests.messaging.gateway import ScriptedGateway
 from tests.messaging.platform import NOW_MS
 from tests.waiting import until
 
@@ -29,8 +28,9 @@ async def test_messages_wait_for_a_database_that_was_killed(
     await Instances(database).create(organization_id=organization.id, id="sales")
     queues = open_queues(connection, prefix=prefix)
     notices: list[Notice] = []
-    handler = handlers(database=database, queues=queues, gateways={"simulator": ScriptedGateway()})
-    worker = Worker("message", handler[QueueName.MESSAGE], connection, prefix=prefix, listener=notices.append)
+    handler = batch_handlers(database=database, queues=queues)[QueueName.MESSAGE]
+    options = WorkerOptions(batch=Batch(size=10))
+    worker = Worker("message", handler, connection, options, prefix=prefix, listener=notices.append)
     running = asyncio.create_task(worker.run())
 
     await own_postgres.kill()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from berrante import __version__
 from berrante.app.engines import Engines, open_engines
-from berrante.app.observing import observed
+from berrante.app.observing import observed, observed_batch
 from berrante.app.options import WORKED, campaign_per_minute, job_options, kept_for, worker_options
 from berrante.app.reaching import reach
 from berrante.app.secret import secret_key
@@ -27,7 +27,7 @@ from berrante.messaging.contacts import Contacts
 from berrante.messaging.conversations import Conversations
 from berrante.messaging.dead_letters import Triage
 from berrante.messaging.endpoints import Deliveries, Endpoints, Sender
-from berrante.messaging.handlers import handlers
+from berrante.messaging.handlers import batch_handlers, handlers
 from berrante.messaging.idempotency import IdempotencyKeys
 from berrante.messaging.instances import Instances
 from berrante.messaging.intake import Intake
@@ -170,6 +170,7 @@ class Application:
             sender=Sender(allow_loopback=self.settings.webhooks.allow_loopback),
             pacing=self.pacing,
         )
+        handle_many = batch_handlers(database=self.database, queues=self.queues, clock=self.connection.now_ms)
         if QueueName.OUTBOUND in worked:
             await self.pacing.reconcile(await self.instances.list_all())
         if QueueName.MAINTENANCE in worked:
@@ -177,7 +178,7 @@ class Application:
         workers = [
             Worker(
                 name.value,
-                observed(name, handle[name]),
+                observed_batch(name, handle_many[name]) if name in handle_many else observed(name, handle[name]),
                 self.connection,
                 worker_options(self.settings, name),
                 prefix=self.settings.queue_prefix,

@@ -1,11 +1,11 @@
 """Logs what the domain did with each job: the domain itself makes no log calls."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
 
-from berrante.engine import Handler, Job
+from berrante.engine import BatchHandler, Handler, Job
 from berrante.messaging.maintenance.schedules import RETAIN
 from berrante.messaging.queues import QueueName
 from berrante.messaging.reconciler import RECONCILE
@@ -32,7 +32,26 @@ def observed(name: QueueName, handler: Handler) -> Handler:
     return handle
 
 
+def observed_batch(name: QueueName, handler: BatchHandler) -> BatchHandler:
+    """Do the same for a handler of batches: each job is told of within its own trace."""
+    tell = _TELL[name]
+
+    async def handle(jobs: Sequence[Job]) -> object:
+        with structlog.contextvars.bound_contextvars(queue=jobs[0].queue_name):
+            outcomes = await handler(jobs)
+        by_job = outcomes if isinstance(outcomes, Mapping) else {}
+        for job in jobs:
+            data, outcome = job.data, by_job.get(job.id)
+            with trace.continued(job.trace_context):
+                tell(job, data if isinstance(data, Mapping) else {}, outcome if isinstance(outcome, Mapping) else {})
+        return outcomes
+
+    return handle
+
+
 def _message(job: Job, data: _Told, outcome: _Told) -> None:
+    if "status" not in outcome:
+        return
     if job.name == "receipt":
         events.MESSAGE_STATUS(
             **about(job),
@@ -40,7 +59,7 @@ def _message(job: Job, data: _Told, outcome: _Told) -> None:
             receipt=data.get("status"),
             status=outcome.get("status"),
         )
-    elif "status" in outcome:
+    else:
         events.MESSAGE_RECEIVED(
             **about(job),
             sender=masked(str(data.get("from", ""))),

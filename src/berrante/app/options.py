@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from berrante.engine import Backoff, GroupLimits, GroupRate, JobOptions, RateLimit, Retention, WorkerOptions
+from berrante.engine import Backoff, Batch, GroupLimits, GroupRate, JobOptions, RateLimit, Retention, WorkerOptions
 from berrante.messaging.maintenance import KeptFor
 from berrante.messaging.queues import QueueName
 from berrante.settings import RateScope, Settings
@@ -29,6 +29,8 @@ GROUPED_BY: Final = {
 }
 #: A number's messages are handled in order, and no endpoint takes all places of the worker.
 _AT_ONCE: Final = {QueueName.MESSAGE: 1, QueueName.WEBHOOK: 5}
+#: What comes in is stored in few statements: a batch is many jobs of one number, in order, or of several numbers.
+_BATCHES: Final = {QueueName.MESSAGE: Batch(size=100)}
 
 
 def job_options(settings: Settings) -> Mapping[QueueName, JobOptions]:
@@ -64,6 +66,7 @@ def worker_options(settings: Settings, name: QueueName) -> WorkerOptions:
     return WorkerOptions(
         concurrency=queue.concurrency,
         rate=rate,
+        batch=_BATCHES.get(name),
         groups=GroupLimits(concurrency=_AT_ONCE.get(name), rate=group_rate) if name in GROUPED_BY else None,
         group_by=GROUPED_BY.get(name),
         lock_ms=queue.lock_ms,

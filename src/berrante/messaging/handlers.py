@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 
-from berrante.engine import Handler, Job
+from berrante.engine import BatchHandler, Handler, Job
 from berrante.engine.connection import system_clock
 from berrante.gateways.protocol import Gateway
 from berrante.messaging.automations.handler import AutomationHandler
@@ -42,6 +42,8 @@ def handlers(
 ) -> dict[QueueName, Handler]:
     """Return what works on each queue; ``dead-letter`` has nobody, since people triage it.
 
+    The queue ``message`` is worked on in batches: see ``batch_handlers``.
+
     ``campaign_per_minute`` is the pace of a number in a campaign that names none.
     """
     reconciler = Reconciler(database=database, queues=queues, clock=clock)
@@ -62,7 +64,6 @@ def handlers(
         return chore
 
     return {
-        QueueName.MESSAGE: patient(MessageHandler(database=database, queues=queues, clock=clock)),
         QueueName.AUTOMATION: patient(
             AutomationHandler(database=database, queues=queues, gateways=gateways, clock=clock)
         ),
@@ -87,3 +88,8 @@ def handlers(
             )
         ),
     }
+
+
+def batch_handlers(*, database: Database, queues: Queues, clock: Clock = system_clock) -> dict[QueueName, BatchHandler]:
+    """Return what works on the queues whose worker takes many jobs at once (``WorkerOptions.batch``)."""
+    return {QueueName.MESSAGE: MessageHandler(database=database, queues=queues, clock=clock)}

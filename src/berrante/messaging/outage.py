@@ -37,7 +37,12 @@ def patient(handler: Handler) -> Handler:
         except Exception as error:
             if not is_away(error):
                 raise
-            _log.warning("job %s of %s waits %d ms: the database is away: %s", job.id, job.queue_name, RETRY_MS, error)
-            return Snooze(RETRY_MS)
+            return waits(job, error)
 
     return handle
+
+
+def waits(job: Job, error: BaseException) -> Snooze:
+    """Return the outcome of a job that the database was away for."""
+    _log.warning("job %s of %s waits %d ms: the database is away: %s", job.id, job.queue_name, RETRY_MS, error)
+    return Snooze(RETRY_MS)

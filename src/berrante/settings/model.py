@@ -76,7 +76,12 @@ class QueueSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    concurrency: int = Field(5, ge=1, le=10_000, description="Jobs that one worker process runs at once.")
+    concurrency: int = Field(
+        5,
+        ge=1,
+        le=10_000,
+        description="Jobs that one worker process runs at once; in `message` batches of up to 100 jobs.",
+    )
     rate_max: int = Field(
         0,
         ge=0,

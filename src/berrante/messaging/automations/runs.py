@@ -1,11 +1,12 @@
 """The runs of automations in the database: one per automation and message, ever."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import Row, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,6 +14,8 @@ from berrante.messaging.automations.matching import matches
 from berrante.messaging.automations.models import automation_runs, automations
 from berrante.messaging.messages.content import text_of
 from berrante.store import new_id
+
+_OPEN: Final = (automation_runs.c.id, automation_runs.c.message_id, automation_runs.c.due_at)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,48 +26,67 @@ class OpenRun:
     due_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """A newly stored message, which automations may answer."""
+
+    message_id: UUID
+    instance_id: str
+    content: dict[str, Any]
+
+
 async def start(
-    connection: AsyncConnection,
-    *,
-    organization_id: UUID,
-    instance_id: str,
-    message_id: UUID,
-    content: dict[str, Any],
-    at: datetime,
-) -> list[OpenRun]:
-    """Open a run of each automation that a newly stored message calls for; call it in the message's transaction."""
+    connection: AsyncConnection, *, organization_id: UUID, calls: Sequence[Call], at: datetime
+) -> dict[UUID, list[OpenRun]]:
+    """Open a run of each automation that a message calls for, and return them by message.
+
+    Call it in the transaction that stores the messages.
+    """
+    if not calls:
+        return {}
     query = (
         select(automations)
         .where(
             automations.c.organization_id == organization_id,
-            or_(automations.c.instance_id.is_(None), automations.c.instance_id == instance_id),
+            or_(
+                automations.c.instance_id.is_(None), automations.c.instance_id.in_({each.instance_id for each in calls})
+            ),
             automations.c.enabled,
         )
         .order_by(automations.c.id)
     )
-    text = text_of(content)
+    known = (await connection.execute(query)).all()
     rows = [
         {
             "id": new_id(),
             "organization_id": organization_id,
             "automation_id": automation.id,
-            "message_id": message_id,
+            "message_id": call.message_id,
             "status": "open",
             "due_at": at + timedelta(milliseconds=automation.delay_ms),
         }
-        for automation in await connection.execute(query)
-        if automation.trigger == "any" or (text is not None and matches(text, automation.keywords))
+        for call in calls
+        for automation in known
+        if automation.instance_id in (None, call.instance_id) and _wants(automation, text_of(call.content))
     ]
     if not rows:
-        return []
-    statement = insert(automation_runs).values(rows).on_conflict_do_nothing()
-    made = await connection.execute(statement.returning(automation_runs.c.id, automation_runs.c.due_at))
-    return [OpenRun(id=row.id, due_at=row.due_at) for row in made]
+        return {}
+    statement = insert(automation_runs).on_conflict_do_nothing().returning(*_OPEN)
+    return _by_message((await connection.execute(statement, rows)).all())
 
 
-async def still_open(connection: AsyncConnection, message_id: UUID) -> list[OpenRun]:
-    """Return the open runs of a message, whose jobs may have been lost."""
-    query = select(automation_runs.c.id, automation_runs.c.due_at).where(
-        automation_runs.c.message_id == message_id, automation_runs.c.status == "open"
-    )
-    return [OpenRun(id=row.id, due_at=row.due_at) for row in await connection.execute(query)]
+async def still_open(connection: AsyncConnection, message_ids: Sequence[UUID]) -> dict[UUID, list[OpenRun]]:
+    """Return the open runs of messages, whose jobs may have been lost."""
+    query = select(*_OPEN).where(automation_runs.c.message_id.in_(message_ids), automation_runs.c.status == "open")
+    return _by_message((await connection.execute(query)).all())
+
+
+def _wants(automation: Row[Any], text: str | None) -> bool:
+    return automation.trigger == "any" or (text is not None and matches(text, automation.keywords))
+
+
+def _by_message(rows: Sequence[Row[UUID, UUID, datetime]]) -> dict[UUID, list[OpenRun]]:
+    found: dict[UUID, list[OpenRun]] = {}
+    for row in rows:
+        found.setdefault(row.message_id, []).append(OpenRun(id=row.id, due_at=row.due_at))
+    return found

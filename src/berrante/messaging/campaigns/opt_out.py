@@ -37,10 +37,17 @@ def is_opt_out(text: str, words: Mapping[str, Sequence[str]] = DEFAULT_WORDS) ->
     >>> is_opt_out("Stop!!"), is_opt_out("please don't stop"), is_opt_out("PARÁR")
     (True, False, True)
     """
-    if len(text) > _LONGEST:
-        return False
-    key = word_key(text)
-    return bool(key) and any(key == word_key(word) for group in words.values() for word in group)
+    return is_one_of(text, word_keys(words))
+
+
+def word_keys(words: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    """Return the keys of all words, for many texts to be compared with."""
+    return frozenset(word_key(word) for group in words.values() for word in group)
+
+
+def is_one_of(text: str, keys: frozenset[str]) -> bool:
+    """Tell whether the whole message is a word of these keys."""
+    return len(text) <= _LONGEST and bool(key := word_key(text)) and key in keys
 
 
 def checked_words(words: Mapping[str, Sequence[str]], *, field: str = "words") -> dict[str, list[str]]:

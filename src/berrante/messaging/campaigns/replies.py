@@ -1,73 +1,77 @@
 """What a contact's message means to campaigns: an answer to one, or that no more are wanted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from berrante.messaging.campaigns.models import campaign_recipients, campaign_settings
-from berrante.messaging.campaigns.opt_out import DEFAULT_WORDS, checked_words, is_opt_out
+from berrante.messaging.campaigns.models import campaign_settings
+from berrante.messaging.campaigns.opt_out import DEFAULT_WORDS, checked_words, is_one_of, word_keys
 from berrante.messaging.contacts.consent import Consent, Evidence, record
 from berrante.messaging.errors import Invalid
-from berrante.messaging.messages.models import messages
 from berrante.store import Database
 
 _REPLY_HOURS = 72
 
+# The last message of a campaign that the contact got in time is the one that is answered, by its first answer.
+_ANSWERED: Final = text("""
+    WITH answered AS (
+        SELECT DISTINCT ON (last.campaign_id, last.position) last.campaign_id, last.position, said.at
+          FROM unnest(CAST(:contacts AS uuid[]), CAST(:times AS timestamptz[])) WITH ORDINALITY
+                   AS said (contact_id, at, place)
+         CROSS JOIN LATERAL (
+                SELECT r.campaign_id, r.position
+                  FROM messages m JOIN campaign_recipients r ON r.message_id = m.id
+                 WHERE m.organization_id = CAST(:organization AS uuid) AND m.contact_id = said.contact_id
+                   AND m.origin = 'campaign' AND m.sent_at > said.at - make_interval(hours => CAST(:hours AS int))
+                 ORDER BY m.id DESC LIMIT 1) AS last
+         ORDER BY last.campaign_id, last.position, said.place
+    )
+    UPDATE campaign_recipients r SET replied_at = answered.at
+      FROM answered
+     WHERE r.campaign_id = answered.campaign_id AND r.position = answered.position AND r.replied_at IS NULL
+""")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Heard:
-    """What was made of a message; ``campaign_id`` is the campaign that it answers."""
+class Said:
+    """A new incoming message; ``text`` is None if it is none of text."""
 
-    opted_out: bool
-    campaign_id: UUID | None
+    contact_id: UUID
+    instance_id: str
+    address: str
+    text: str | None
+    at: datetime
 
 
-async def hear(
-    connection: AsyncConnection,
-    *,
-    organization_id: UUID,
-    contact_id: UUID,
-    address: str,
-    text: str | None,
-    at: datetime,
-) -> Heard:
-    """Attribute a new incoming message to the campaign that it answers, and heed an opt-out word.
+async def hear(connection: AsyncConnection, *, organization_id: UUID, said: Sequence[Said]) -> None:
+    """Attribute new incoming messages to the campaigns that they answer, and heed opt-out words.
 
-    Call it in the transaction that stores the message. An opt-out holds for the person at all numbers of the
+    Call it in the transaction that stores the messages. An opt-out holds for the person at all numbers of the
     organization, at once: the claim of the next message sees it.
     """
+    if not said:
+        return
     row = (await connection.execute(_settings(organization_id))).one_or_none()
     words = row.opt_out_words if row is not None and row.opt_out_words is not None else DEFAULT_WORDS
     hours = row.reply_hours if row is not None else _REPLY_HOURS
-    opted_out = text is not None and is_opt_out(text, words)
-    if opted_out:
-        await record(
-            connection,
-            organization_id=organization_id,
-            address=address,
-            state=Consent.OPTED_OUT,
-            evidence=Evidence(source="keyword", at=at, text=text),
-        )
-    r, m = campaign_recipients.c, messages.c
-    last = (
-        select(r.campaign_id, r.position)
-        .join(messages, m.id == r.message_id)
-        .where(m.contact_id == contact_id, m.origin == "campaign", m.sent_at > at - timedelta(hours=hours))
-        .order_by(m.id.desc())
-        .limit(1)
-    )
-    answered = (await connection.execute(last)).one_or_none()
-    if answered is not None:
-        statement = update(campaign_recipients).where(
-            r.campaign_id == answered.campaign_id, r.position == answered.position
-        )
-        await connection.execute(statement.values(replied_at=func.coalesce(r.replied_at, at)))
-    return Heard(opted_out=opted_out, campaign_id=answered.campaign_id if answered else None)
+    keys = word_keys(words)
+    for each in said:
+        if each.text is not None and is_one_of(each.text, keys):
+            await record(
+                connection,
+                organization_id=organization_id,
+                address=each.address,
+                state=Consent.OPTED_OUT,
+                evidence=Evidence(source="keyword", at=each.at, text=each.text),
+            )
+    given = {"contacts": [each.contact_id for each in said], "times": [each.at for each in said]}
+    await connection.execute(_ANSWERED, {**given, "organization": organization_id, "hours": hours})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,9 +1,13 @@
 """Contacts in the database."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import case, func
+import msgspec
+from sqlalchemy import case, func, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,6 +16,80 @@ from berrante.messaging.contacts.consent import inherited
 from berrante.messaging.contacts.details import name_key
 from berrante.messaging.contacts.models import contacts
 from berrante.store import new_id
+
+# What `remember` does, for many. In order of the addresses: two transactions that meet wait and never deadlock.
+# The hash is address_hash of consent.py, computed where the rows are.
+_REMEMBER: Final = text("""
+    INSERT INTO contacts AS own (
+        id, organization_id, instance_id, address_kind, address, whatsapp_address, name, name_key, consent,
+        first_seen_at, last_message_at
+    )
+    SELECT given.id, CAST(:organization AS uuid), given.instance_id, given.kind, given.address, given.written,
+           given.name, given.name_key,
+           CASE WHEN opt_outs.address_hash IS NOT NULL THEN 'opted_out' ELSE coalesce(said.consent, 'unknown') END,
+           CAST(:now AS timestamptz), given.wrote_at
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS given (
+               id uuid, instance_id text, kind text, address text, written text, name text, name_key text,
+               wrote_at timestamptz)
+      LEFT JOIN LATERAL (SELECT other.consent FROM contacts AS other
+                          WHERE other.organization_id = CAST(:organization AS uuid)
+                            AND other.address = given.address AND other.consent <> 'unknown'
+                          LIMIT 1) AS said ON true
+      LEFT JOIN opt_outs ON opt_outs.organization_id = CAST(:organization AS uuid)
+                        AND opt_outs.address_hash
+                            = sha256(uuid_send(CAST(:organization AS uuid)) || convert_to(given.address, 'UTF8'))
+     ORDER BY given.instance_id, given.address
+        ON CONFLICT (instance_id, address) DO UPDATE
+       SET name = CASE WHEN own.name_given OR excluded.name IS NULL THEN own.name ELSE excluded.name END,
+           name_key = CASE WHEN own.name_given OR excluded.name IS NULL THEN own.name_key ELSE excluded.name_key END,
+           last_message_at = greatest(own.last_message_at, excluded.last_message_at),
+           whatsapp_address = excluded.whatsapp_address
+    RETURNING own.id, own.instance_id, own.address
+""")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Writer:
+    """Who wrote to a number: the canonical address, as WhatsApp wrote it, by what name and when."""
+
+    instance_id: str
+    address: str
+    written: str
+    name: str | None
+    wrote_at: datetime
+
+
+async def remember_all(
+    connection: AsyncConnection, organization_id: UUID, writers: Sequence[Writer], *, at: datetime
+) -> dict[tuple[str, str], UUID]:
+    """Return the contacts of all who wrote, by number and address, as ``remember`` would one after the other."""
+    by_key: dict[tuple[str, str], Writer] = {}
+    for writer in writers:
+        key = writer.instance_id, writer.address
+        before = by_key.get(key, writer)
+        by_key[key] = Writer(
+            instance_id=writer.instance_id,
+            address=writer.address,
+            written=writer.written,
+            name=writer.name or before.name,
+            wrote_at=max(writer.wrote_at, before.wrote_at),
+        )
+    rows = [
+        {
+            "id": new_id(),
+            "instance_id": writer.instance_id,
+            "kind": kind_of(writer.address).value,
+            "address": writer.address,
+            "written": writer.written if writer.written != writer.address else None,
+            "name": writer.name,
+            "name_key": name_key(writer.name) if writer.name else None,
+            "wrote_at": writer.wrote_at,
+        }
+        for writer in by_key.values()
+    ]
+    given = {"organization": organization_id, "now": at, "rows": msgspec.json.encode(rows).decode()}
+    found = (await connection.execute(_REMEMBER, given)).all()
+    return {(row.instance_id, row.address): row.id for row in found}
 
 
 async def remember(

@@ -7,12 +7,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from berrante.messaging.endpoints.emitting import Told, emit
+from berrante.messaging.endpoints.emitting import Happening, Told, emit_all
 from berrante.messaging.endpoints.events import EventType
 
 
-async def received(
-    connection: AsyncConnection,
+def received(
     *,
     organization_id: UUID,
     instance_id: str,
@@ -23,8 +22,8 @@ async def received(
     sender_name: str | None,
     content: Mapping[str, Any],
     sent_at: datetime,
-) -> list[Told]:
-    """Tell of a contact's message; call it in the transaction that stored it."""
+) -> Happening:
+    """Return what is told of a contact's message."""
     data = {
         "message_id": str(message_id),
         "instance_id": instance_id,
@@ -35,7 +34,32 @@ async def received(
         "content": content,
         "sent_at": sent_at.isoformat(),
     }
-    return await emit(connection, organization_id, EventType.MESSAGE_RECEIVED, data)
+    return Happening(organization_id=organization_id, event=EventType.MESSAGE_RECEIVED, data=data)
+
+
+def changed(
+    *,
+    organization_id: UUID,
+    instance_id: str,
+    message_id: UUID,
+    wire_id: str,
+    status: str,
+    at: datetime,
+    code: str | None = None,
+    reason: str | None = None,
+) -> Happening:
+    """Return what is told of the status that an outgoing message has now."""
+    data: dict[str, Any] = {
+        "message_id": str(message_id),
+        "instance_id": instance_id,
+        "wire_id": wire_id,
+        "status": status,
+        "at": at.isoformat(),
+    }
+    event = EventType.MESSAGE_STATUS
+    if status == "failed":
+        event, data["failure"] = EventType.MESSAGE_FAILED, {"code": code, "reason": reason}
+    return Happening(organization_id=organization_id, event=event, data=data)
 
 
 async def became(
@@ -51,14 +75,14 @@ async def became(
     reason: str | None = None,
 ) -> list[Told]:
     """Tell of the status that an outgoing message has now; call it in the transaction that stored it."""
-    data: dict[str, Any] = {
-        "message_id": str(message_id),
-        "instance_id": instance_id,
-        "wire_id": wire_id,
-        "status": status,
-        "at": at.isoformat(),
-    }
-    if status == "failed":
-        data["failure"] = {"code": code, "reason": reason}
-        return await emit(connection, organization_id, EventType.MESSAGE_FAILED, data)
-    return await emit(connection, organization_id, EventType.MESSAGE_STATUS, data)
+    happening = changed(
+        organization_id=organization_id,
+        instance_id=instance_id,
+        message_id=message_id,
+        wire_id=wire_id,
+        status=status,
+        at=at,
+        code=code,
+        reason=reason,
+    )
+    return await emit_all(connection, [happening])

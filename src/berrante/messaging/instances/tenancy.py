@@ -1,6 +1,7 @@
 """The check that stands at the door of every job: the instance is the organization's own."""
 
 import re
+from collections.abc import Collection, Mapping
 from typing import Final
 from uuid import UUID
 
@@ -27,13 +28,25 @@ async def gateway_of(connection: AsyncConnection, *, organization_id: UUID, inst
 
     Raises ``Unrecoverable`` that names the instance if it is not there or is another organization's.
     """
-    if not is_instance_id(instance_id):
-        raise Unrecoverable(f"instanceId is {instance_id[:60]!r}: give 1 to 40 of a-z, 0-9 and '-'")
     query = select(instances.c.organization_id, instances.c.gateway).where(instances.c.id == instance_id)
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise Unrecoverable(f"no such instance: {instance_id!r}")
-    if row.organization_id != organization_id:
-        raise Unrecoverable(f"instance {instance_id!r} does not belong to organization {organization_id}")
+    row = (await connection.execute(query)).one_or_none() if is_instance_id(instance_id) else None
+    if row is None or row.organization_id != organization_id:
+        raise refused(organization_id, instance_id, {instance_id: row.organization_id} if row else {})
     gateway: str = row.gateway
     return gateway
+
+
+async def owners(connection: AsyncConnection, instance_ids: Collection[str]) -> dict[str, UUID]:
+    """Return whose each of the instances is, as far as the connection sees any."""
+    possible = {instance_id for instance_id in instance_ids if is_instance_id(instance_id)}
+    query = select(instances.c.id, instances.c.organization_id).where(instances.c.id.in_(possible))
+    return {row.id: row.organization_id for row in await connection.execute(query)}
+
+
+def refused(organization_id: UUID, instance_id: str, owned: Mapping[str, UUID]) -> Unrecoverable:
+    """Return the error of a job whose instance is not its organization's, by what ``owners`` answered."""
+    if not is_instance_id(instance_id):
+        return Unrecoverable(f"instanceId is {instance_id[:60]!r}: give 1 to 40 of a-z, 0-9 and '-'")
+    if instance_id not in owned:
+        return Unrecoverable(f"no such instance: {instance_id!r}")
+    return Unrecoverable(f"instance {instance_id!r} does not belong to organization {organization_id}")

@@ -1,205 +1,161 @@
-"""The queue ``message``: stores what came in, starts automations, and follows receipts."""
+"""The queue ``message``: stores what came in, starts automations, and follows receipts; many jobs in one run."""
 
-from datetime import datetime
-from typing import Final
-from uuid import UUID
-
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from berrante.engine import Job, Unrecoverable
-from berrante.messaging.addresses import as_written, canonical
-from berrante.messaging.automations import runs
 from berrante.messaging.automations.jobs import step_job
-from berrante.messaging.automations.runs import OpenRun
-from berrante.messaging.campaigns.replies import hear
 from berrante.messaging.clock import Clock, milliseconds, moment
-from berrante.messaging.contacts.store import remember
-from berrante.messaging.endpoints.emitting import Told, enqueue
-from berrante.messaging.endpoints.messages import became, received
-from berrante.messaging.errors import Invalid, ReceiptTooEarly
-from berrante.messaging.fields import storable
-from berrante.messaging.instances.tenancy import gateway_of
+from berrante.messaging.endpoints.emitting import Told, emit_all, enqueue
+from berrante.messaging.errors import ReceiptTooEarly
+from berrante.messaging.instances.tenancy import owners, refused
 from berrante.messaging.messages import receipts
-from berrante.messaging.messages.content import normalized, text_of
+from berrante.messaging.messages.incoming import Incoming, Stored, incoming, store
 from berrante.messaging.messages.jobs import INCOMING, RECEIPT, IncomingPayload, ReceiptPayload
-from berrante.messaging.messages.models import messages
-from berrante.messaging.messages.origin import Origin
-from berrante.messaging.messages.receipts import Applied
-from berrante.messaging.messages.status import MessageStatus
-from berrante.messaging.payloads import checked, point_in_time, read
+from berrante.messaging.messages.receipts import Applied, receipt
+from berrante.messaging.outage import is_away, waits
+from berrante.messaging.payloads import read
 from berrante.messaging.queues import Queues
-from berrante.store import Database, new_id
+from berrante.store import Database
 
-_LONGEST_ID: Final = 512
+if TYPE_CHECKING:
+    from uuid import UUID
+
+#: Organizations of one run that are written at once, each over a connection of its own.
+_AT_ONCE: Final = 4
+_Outcomes = dict[str, object]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Taken:
+    """A job, and what it asks for."""
+
+    job: Job
+    asks: Incoming | receipts.Told
 
 
 class MessageHandler:
-    """Handles ``incoming`` and ``receipt``; both may be delivered any number of times."""
+    """Handles batches of ``incoming`` and ``receipt``; each may be delivered any number of times.
+
+    An organization's jobs of a batch are one transaction, which sees that organization's rows alone. If it fails, each
+    job is tried in one of its own: the one that cannot be stored fails, and takes no other with it.
+    """
 
     def __init__(self, *, database: Database, queues: Queues, clock: Clock) -> None:
         self._database = database
         self._queues = queues
         self._clock = clock
+        self._places = asyncio.Semaphore(_AT_ONCE)
 
-    async def __call__(self, job: Job) -> object:
-        """Handle one job; raises ``Unrecoverable`` for one that can never be handled."""
-        match job.name:
-            case name if name == INCOMING:
-                return await self._incoming(read(job, IncomingPayload))
-            case name if name == RECEIPT:
-                return await self._receipt(read(job, ReceiptPayload))
-            case name:
-                raise Unrecoverable(f"queue 'message' has no jobs named {name!r}: use 'incoming' or 'receipt'")
-
-    async def _incoming(self, payload: IncomingPayload) -> object:
-        wire_id = checked(lambda: _id(payload.message_id))
-        sender = checked(lambda: canonical(payload.sender, field="from"))
-        sent_ms = checked(lambda: point_in_time(payload.sent_at, field="sentAt"))
-        content = checked(lambda: normalized(payload.content))
-        now = moment(self._clock())
-        name = storable(payload.from_name)[:200] if payload.from_name else None
-        told: list[Told] = []
-        async with self._database.begin() as connection:
-            await gateway_of(connection, organization_id=payload.organization_id, instance_id=payload.instance_id)
-            contact_id = await remember(
-                connection,
-                organization_id=payload.organization_id,
-                instance_id=payload.instance_id,
-                address=sender,
-                name=name,
-                at=now,
-                wrote_at=moment(sent_ms),
-                written=as_written(payload.sender),
-            )
-            row = {
-                "id": new_id(),
-                "organization_id": payload.organization_id,
-                "instance_id": payload.instance_id,
-                "contact_id": contact_id,
-                "direction": "in",
-                "origin": Origin.CONTACT.value,
-                "wire_id": wire_id,
-                "status": MessageStatus.RECEIVED.value,
-                "content": content,
-                "priority": Origin.CONTACT.priority,
-                "created_at": now,
-                "sent_at": moment(sent_ms),
-                "updated_at": now,
-            }
-            statement = insert(messages).values(row)
-            statement = statement.on_conflict_do_nothing(index_elements=["instance_id", "wire_id"])
-            message_id = (await connection.execute(statement.returning(messages.c.id))).scalar_one_or_none()
-            is_new = message_id is not None
-            opened: list[OpenRun] = []
-            if message_id is not None:
-                # In the message's own transaction: a message that is there has had its runs opened, once.
-                # An opt-out word is heeded with the message: no claim after it writes to the contact.
-                await hear(
-                    connection,
-                    organization_id=payload.organization_id,
-                    contact_id=contact_id,
-                    address=sender,
-                    text=text_of(content),
-                    at=moment(sent_ms),
-                )
-                # What was said in a group was not said to us: an automation would answer each of its members alone.
-                if "group" not in content:
-                    opened = await runs.start(
-                        connection,
-                        organization_id=payload.organization_id,
-                        instance_id=payload.instance_id,
-                        message_id=message_id,
-                        content=content,
-                        at=now,
-                    )
-                told = await received(
-                    connection,
-                    organization_id=payload.organization_id,
-                    instance_id=payload.instance_id,
-                    contact_id=contact_id,
-                    message_id=message_id,
-                    wire_id=wire_id,
-                    sender=sender,
-                    sender_name=name,
-                    content=content,
-                    sent_at=moment(sent_ms),
-                )
+    async def __call__(self, jobs: Sequence[Job]) -> Mapping[str, object]:
+        """Handle jobs in their order; the answer holds an outcome, or what was raised, for each by its id."""
+        outcomes: _Outcomes = {}
+        shares: dict[UUID, list[_Taken]] = {}
+        for job in jobs:
+            try:
+                taken = _Taken(job=job, asks=_read(job))
+            except Unrecoverable as error:
+                outcomes[job.id] = error
             else:
-                message_id, direction = await _existing(connection, payload.instance_id, wire_id)
-                if direction == "out":  # our own message, told to us by another device of the number
-                    return {"status": "echo", "messageId": str(message_id)}
-                opened = await runs.still_open(connection, message_id)
-        await self._enqueue(payload, opened)
-        await enqueue(self._queues, told)
-        return {"status": "stored" if is_new else "known", "messageId": str(message_id), "runs": len(opened)}
+                shares.setdefault(taken.asks.organization_id, []).append(taken)
+        for settled in await asyncio.gather(*(self._share(share) for share in shares.values())):
+            outcomes |= settled
+        return outcomes
 
-    async def _enqueue(self, payload: IncomingPayload, opened: list[OpenRun]) -> None:
-        now_ms = self._clock()
-        await self._queues.automation.add_bulk(
-            [
-                step_job(
-                    self._queues.automation,
-                    organization_id=payload.organization_id,
-                    instance_id=payload.instance_id,
-                    run_id=run.id,
-                    delay_ms=milliseconds(run.due_at) - now_ms,
-                )
-                for run in opened
-            ]
-        )
+    async def _share(self, share: Sequence[_Taken]) -> _Outcomes:
+        async with self._places:
+            return await self._settle(share)
 
-    async def _receipt(self, payload: ReceiptPayload) -> object:
-        about = checked(lambda: _id(payload.message_id))
-        at = moment(checked(lambda: point_in_time(payload.at, field="at")))
-        code = None if payload.error_code is None else storable(str(payload.error_code))[:200]
-        async with self._database.begin() as connection:
-            await gateway_of(connection, organization_id=payload.organization_id, instance_id=payload.instance_id)
+    async def _settle(self, share: Sequence[_Taken]) -> _Outcomes:
+        try:
+            return await self._handle(share)
+        except Exception as error:  # noqa: BLE001  it is the outcome of the jobs that it concerns
+            if is_away(error):
+                return {taken.job.id: waits(taken.job, error) for taken in share}
+            if len(share) == 1:
+                return {share[0].job.id: error}
+        outcomes: _Outcomes = {}
+        for taken in share:
+            outcomes |= await self._settle([taken])
+        return outcomes
+
+    async def _handle(self, share: Sequence[_Taken]) -> _Outcomes:
+        organization_id = share[0].asks.organization_id
+        async with self._database.tenant(organization_id) as connection:
+            owned = await owners(connection, {taken.asks.instance_id for taken in share})
+            mine = [taken for taken in share if owned.get(taken.asks.instance_id) == organization_id]
+            now = moment(self._clock())
+            told_of = [taken for taken in mine if isinstance(taken.asks, receipts.Told)]
+            written = [taken for taken in mine if isinstance(taken.asks, Incoming)]
+            # Receipts first: an answer counts for a campaign's message that is known to be sent.
             applied = await receipts.apply(
-                connection,
-                organization_id=payload.organization_id,
-                instance_id=payload.instance_id,
-                message_id=about,
-                status=payload.status,
-                at=at,
-                now=moment(self._clock()),
-                error_code=code,
-                error=storable(payload.error) if payload.error else None,
+                connection, organization_id, [t.asks for t in told_of if isinstance(t.asks, receipts.Told)], now=now
             )
-            told = await self._tell(connection, payload, applied, at=at, code=code) if applied else []
-        if applied is None:
-            raise ReceiptTooEarly(about, instance_id=payload.instance_id)
-        await enqueue(self._queues, told)
-        return {"status": applied.holds.value}
+            stored = await store(
+                connection, organization_id, [t.asks for t in written if isinstance(t.asks, Incoming)], now=now
+            )
+            came: dict[str, Applied | Stored | None] = {
+                taken.job.id: each
+                for taken, each in [*zip(told_of, applied, strict=True), *zip(written, stored, strict=True)]
+            }
+            happenings = [
+                happening for taken in mine if (each := came[taken.job.id]) is not None for happening in each.happenings
+            ]
+            told = await emit_all(connection, happenings)
+        outcomes = await self._enqueue(mine, came, told)
+        for taken in share:
+            if taken.job.id not in came:
+                outcomes[taken.job.id] = await self._refusal(taken)
+        return outcomes
 
-    async def _tell(
-        self, connection: AsyncConnection, payload: ReceiptPayload, applied: Applied, *, at: datetime, code: str | None
-    ) -> list[Told]:
-        if not applied.is_news:
-            return []
-        return await became(
-            connection,
-            organization_id=payload.organization_id,
-            instance_id=payload.instance_id,
-            message_id=applied.id,
-            wire_id=applied.wire_id,
-            status=applied.holds.value,
-            at=at,
-            code=code,
-            reason=storable(payload.error) if payload.error else None,
-        )
+    async def _enqueue(
+        self, mine: Sequence[_Taken], came: Mapping[str, Applied | Stored | None], told: Sequence[Told]
+    ) -> _Outcomes:
+        try:
+            await self._steps(mine, came)
+            await enqueue(self._queues, told)
+        except Exception as error:  # noqa: BLE001  the rows are there: each job runs again, finds them and adds theirs
+            return {taken.job.id: error for taken in mine}
+        return {taken.job.id: _outcome(taken, came[taken.job.id]) for taken in mine}
+
+    async def _steps(self, mine: Sequence[_Taken], came: Mapping[str, Applied | Stored | None]) -> None:
+        now_ms = self._clock()
+        jobs = {
+            run.id: step_job(
+                self._queues.automation,
+                organization_id=taken.asks.organization_id,
+                instance_id=taken.asks.instance_id,
+                run_id=run.id,
+                delay_ms=milliseconds(run.due_at) - now_ms,
+            )
+            for taken in mine
+            if isinstance(each := came[taken.job.id], Stored)
+            for run in each.opened
+        }
+        if jobs:
+            await self._queues.automation.add_bulk(list(jobs.values()))
+
+    async def _refusal(self, taken: _Taken) -> Unrecoverable:
+        """Say why a job's number is none of its organization; only a view of all can tell."""
+        async with self._database.platform(because="whose the number is, is the question") as connection:
+            owned = await owners(connection, {taken.asks.instance_id})
+        return refused(taken.asks.organization_id, taken.asks.instance_id, owned)
 
 
-async def _existing(connection: AsyncConnection, instance_id: str, wire_id: str) -> tuple[UUID, str]:
-    query = select(messages.c.id, messages.c.direction).where(
-        messages.c.instance_id == instance_id, messages.c.wire_id == wire_id
-    )
-    row = (await connection.execute(query)).one()
-    return row.id, row.direction
+def _read(job: Job) -> Incoming | receipts.Told:
+    match job.name:
+        case name if name == INCOMING:
+            return incoming(read(job, IncomingPayload))
+        case name if name == RECEIPT:
+            return receipt(read(job, ReceiptPayload))
+        case name:
+            raise Unrecoverable(f"queue 'message' has no jobs named {name!r}: use 'incoming' or 'receipt'")
 
 
-def _id(message_id: str) -> str:
-    if not 1 <= len(message_id) <= _LONGEST_ID or storable(message_id) != message_id:
-        raise Invalid("messageId", f"is {message_id[:40]!r}", remedy=f"give 1 to {_LONGEST_ID} characters, no U+0000")
-    return message_id
+def _outcome(taken: _Taken, came: Applied | Stored | None) -> object:
+    if came is None and isinstance(taken.asks, receipts.Told):
+        return ReceiptTooEarly(taken.asks.about, instance_id=taken.asks.instance_id)
+    assert came is not None
+    return came.outcome

@@ -1,17 +1,20 @@
 """The jobs of the queue ``message``: what came in, and what was told of what went out."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from berrante.engine import JobOptions, NewJob, Queue
 from berrante.gateways.protocol import Event, IncomingMessage, Receipt, ReceiptStatus
+from berrante.messaging.errors import Invalid
+from berrante.messaging.fields import storable
 from berrante.messaging.payloads import Payload
 
 INCOMING = "incoming"
 RECEIPT = "receipt"
+_LONGEST_ID: Final = 512
 
 
 class IncomingPayload(Payload, frozen=True, kw_only=True):
@@ -64,6 +67,13 @@ def job_of(event: Event, queue: Queue) -> NewJob:
             }
             parts = (event.message_id, event.status.value, event.at_ms)
             return NewJob(RECEIPT, data, _with_id(queue, event.instance_id, *parts))
+
+
+def checked_id(message_id: str) -> str:
+    """Return the message's id if the database can hold it; raises ``Invalid``."""
+    if not 1 <= len(message_id) <= _LONGEST_ID or storable(message_id) != message_id:
+        raise Invalid("messageId", f"is {message_id[:40]!r}", remedy=f"give 1 to {_LONGEST_ID} characters, no U+0000")
+    return message_id
 
 
 def _with_id(queue: Queue, instance_id: str, *parts: object) -> JobOptions:

@@ -1,71 +1,165 @@
-"""What a receipt does to the message that it speaks of."""
+"""What receipts do to the messages that they speak of, many at once."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+import msgspec
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.gateways.protocol import ReceiptStatus
+from berrante.messaging.clock import moment
+from berrante.messaging.endpoints.emitting import Happening
+from berrante.messaging.endpoints.messages import changed
+from berrante.messaging.fields import storable
+from berrante.messaging.messages.jobs import ReceiptPayload, checked_id
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.status import MessageStatus, from_receipt, later
+from berrante.messaging.payloads import checked, point_in_time
 
 _TIMES: Final = {
-    ReceiptStatus.SENT: messages.c.sent_at,
-    ReceiptStatus.DELIVERED: messages.c.delivered_at,
-    ReceiptStatus.READ: messages.c.read_at,
+    ReceiptStatus.SENT: "sent_at",
+    ReceiptStatus.DELIVERED: "delivered_at",
+    ReceiptStatus.READ: "read_at",
 }
+
+# By the wire id or the provider id, within the number; the wire id goes first.
+_FIND: Final = text("""
+    SELECT given.place, found.id
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS given (place int, instance_id text, about text)
+     CROSS JOIN LATERAL (
+            SELECT m.id FROM messages m
+             WHERE m.organization_id = CAST(:organization AS uuid) AND m.instance_id = given.instance_id
+               AND m.direction = 'out' AND (m.wire_id = given.about OR m.provider_id = given.about)
+             ORDER BY m.wire_id = given.about DESC LIMIT 1) AS found
+""")
+
+_CHANGE: Final = text("""
+    UPDATE messages m
+       SET status = given.status, updated_at = CAST(:now AS timestamptz),
+           sent_at = coalesce(m.sent_at, given.sent_at),
+           delivered_at = coalesce(m.delivered_at, given.delivered_at),
+           read_at = coalesce(m.read_at, given.read_at),
+           failure_code = CASE WHEN given.failed THEN given.code ELSE m.failure_code END,
+           failure_reason = CASE WHEN given.failed THEN given.reason ELSE m.failure_reason END
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS given (
+               id uuid, status text, sent_at timestamptz, delivered_at timestamptz, read_at timestamptz, failed boolean,
+               code text, reason text)
+     WHERE m.organization_id = CAST(:organization AS uuid) AND m.id = given.id
+""")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """A receipt, checked; ``about`` is a wire id or a provider id."""
+
+    organization_id: UUID
+    instance_id: str
+    about: str
+    status: ReceiptStatus
+    at: datetime
+    code: str | None
+    reason: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Applied:
-    """The message that a receipt spoke of; ``is_news`` if the receipt changed its status to ``holds``."""
+    """The status that holds after a receipt, and what is to be told of it."""
+
+    holds: MessageStatus
+    happenings: Sequence[Happening] = ()
+
+    @property
+    def outcome(self) -> dict[str, object]:
+        """What stands on the job."""
+        return {"status": self.holds.value}
+
+
+@dataclass(kw_only=True, slots=True)
+class _Message:
+    """An outgoing message that receipts speak of, and what they change."""
 
     id: UUID
     wire_id: str
-    holds: MessageStatus
-    is_news: bool
+    status: MessageStatus
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    def hear(self, receipt: Told) -> Applied:
+        before, self.status = self.status, later(self.status, from_receipt(receipt.status))
+        self.changes["status"] = self.status.value
+        if (column := _TIMES.get(receipt.status)) is not None:
+            self.changes.setdefault(column, receipt.at)
+        if self.status is before:
+            return Applied(holds=before)
+        if self.status is MessageStatus.FAILED:
+            self.changes |= {"failed": True, "code": receipt.code, "reason": receipt.reason}
+        news = changed(
+            organization_id=receipt.organization_id,
+            instance_id=receipt.instance_id,
+            message_id=self.id,
+            wire_id=self.wire_id,
+            status=self.status.value,
+            at=receipt.at,
+            code=receipt.code,
+            reason=receipt.reason,
+        )
+        return Applied(holds=self.status, happenings=[news])
+
+
+def receipt(payload: ReceiptPayload) -> Told:
+    """Return the receipt of a job; raises ``Unrecoverable`` that names the field which is wrong."""
+    return Told(
+        organization_id=payload.organization_id,
+        instance_id=payload.instance_id,
+        about=checked(lambda: checked_id(payload.message_id)),
+        status=payload.status,
+        at=moment(checked(lambda: point_in_time(payload.at, field="at"))),
+        code=None if payload.error_code is None else storable(str(payload.error_code))[:200],
+        reason=storable(payload.error) if payload.error else None,
+    )
 
 
 async def apply(
-    connection: AsyncConnection,
-    *,
-    organization_id: UUID,
-    instance_id: str,
-    message_id: str,
-    status: ReceiptStatus,
-    at: datetime,
-    now: datetime,
-    error_code: str | None,
-    error: str | None,
-) -> Applied | None:
-    """Raise the message's status if the receipt ranks higher, and return what holds now; None if there is no message.
+    connection: AsyncConnection, organization_id: UUID, given: Sequence[Told], *, now: datetime
+) -> list[Applied | None]:
+    """Raise statuses where receipts of one organization rank higher; answers what holds, None where no message is.
 
-    ``message_id`` is the wire id or the provider id, within the instance. Receipts may come twice and in any order.
+    Receipts may come twice and in any order.
     """
+    if not given:
+        return []
+    places = [
+        {"place": place, "instance_id": receipt.instance_id, "about": receipt.about}
+        for place, receipt in enumerate(given)
+    ]
+    found = await connection.execute(_FIND, {"organization": organization_id, "rows": _json(places)})
+    ids = {row.place: row.id for row in found}
+    spoken_of = await _locked(connection, organization_id, list(ids.values()))
+    applied = [
+        spoken_of[ids[place]].hear(receipt) if ids.get(place) in spoken_of else None
+        for place, receipt in enumerate(given)
+    ]
+    rows = [{"id": message.id, "failed": False, **message.changes} for message in spoken_of.values()]
+    if rows:
+        await connection.execute(_CHANGE, {"organization": organization_id, "now": now, "rows": _json(rows)})
+    return applied
+
+
+async def _locked(connection: AsyncConnection, organization_id: UUID, ids: Sequence[UUID]) -> dict[UUID, _Message]:
+    if not ids:
+        return {}
     query = (
         select(messages.c.id, messages.c.wire_id, messages.c.status)
-        .where(
-            messages.c.organization_id == organization_id,
-            messages.c.instance_id == instance_id,
-            messages.c.direction == "out",
-            or_(messages.c.wire_id == message_id, messages.c.provider_id == message_id),
-        )
-        .order_by((messages.c.wire_id == message_id).desc())
-        .limit(1)
+        .where(messages.c.organization_id == organization_id, messages.c.id.in_(ids))
+        .order_by(messages.c.id)
         .with_for_update(key_share=True)
     )
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        return None
-    current = MessageStatus(row.status)
-    holds = later(current, from_receipt(status))
-    values: dict[str, str | datetime | ColumnElement[Any] | None] = {"status": holds.value, "updated_at": now}
-    if (column := _TIMES.get(status)) is not None:
-        values[column.name] = func.coalesce(column, at)
-    if holds is MessageStatus.FAILED and holds is not current:
-        values |= {"failure_code": error_code, "failure_reason": error}
-    await connection.execute(update(messages).where(messages.c.id == row.id).values(values))
-    return Applied(id=row.id, wire_id=row.wire_id, holds=holds, is_news=holds is not current)
+    rows = (await connection.execute(query)).all()
+    return {row.id: _Message(id=row.id, wire_id=row.wire_id, status=MessageStatus(row.status)) for row in rows}
+
+
+def _json(rows: list[dict[str, Any]]) -> str:
+    return msgspec.json.encode(rows).decode()
