@@ -59,7 +59,7 @@ class Server:
 def serve(name: str) -> Iterator[Server]:
     """Run a server for the length of the block. Raises ``ServerMissing``."""
     program = _program(name)
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, (Path(folder) / "log").open("wb") as log:
         child = subprocess.Popen(
             [program, "--bind", _HOST, "--port", str(port), "--save", "", "--appendonly", "no", "--dir", folder],
@@ -116,7 +116,7 @@ def _wait_ready(control: Redis, child: subprocess.Popen[bytes], *, log: Path) ->
             return
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         return int(probe.getsockname()[1])
