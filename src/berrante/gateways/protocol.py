@@ -6,13 +6,30 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TextContent:
-    """A plain text message; ``body`` holds 1 to 4096 characters (Meta's limit)."""
-
-    body: str
-    type: ClassVar[str] = "text"
+from berrante.gateways.content import (
+    Button,
+    ButtonKind,
+    ButtonsContent,
+    Component,
+    ContactCard,
+    ContactsContent,
+    Content,
+    ContentInvalid,
+    Email,
+    ListContent,
+    LocationContent,
+    MediaContent,
+    MediaKind,
+    Parameter,
+    Phone,
+    Place,
+    ReactionContent,
+    Row,
+    Section,
+    TemplateContent,
+    TextContent,
+    shown,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +38,7 @@ class OutboundMessage:
 
     ``to`` is what the gateway addresses (E.164 digits with ``+``). ``wire_id`` was chosen by us and stored before the
     send; sending the same ``wire_id`` twice must show the contact one message wherever the gateway can promise that.
+    ``reply_to`` is WhatsApp's own id of the message that this one answers; a reaction has none.
     """
 
     organization_id: UUID
@@ -28,7 +46,8 @@ class OutboundMessage:
     message_id: UUID
     wire_id: str
     to: str
-    content: TextContent
+    content: Content
+    reply_to: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,3 +166,42 @@ class Parsed:
 
     events: list[Event]
     unknown: dict[str, int] = field(default_factory=dict)
+
+
+__all__ = [
+    "Accepted",
+    "Action",
+    "Button",
+    "ButtonKind",
+    "ButtonsContent",
+    "Component",
+    "ContactCard",
+    "ContactsContent",
+    "Content",
+    "ContentInvalid",
+    "Email",
+    "Event",
+    "EventSink",
+    "Gateway",
+    "InDoubt",
+    "IncomingMessage",
+    "ListContent",
+    "LocationContent",
+    "MediaContent",
+    "MediaKind",
+    "OutboundMessage",
+    "Parameter",
+    "Parsed",
+    "Phone",
+    "Place",
+    "ReactionContent",
+    "Receipt",
+    "ReceiptStatus",
+    "Row",
+    "Scope",
+    "Section",
+    "SendError",
+    "TemplateContent",
+    "TextContent",
+    "shown",
+]

@@ -1,5 +1,6 @@
 """The compare-and-set by which one worker has a message, and what it stores when it is done."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,7 +26,7 @@ class Found:
     wire_id: str
     address: str
     status: MessageStatus
-    text: str
+    content: Mapping[str, Any]
     attempts: int
     updated_at: datetime
     called_off: bool
@@ -64,7 +65,7 @@ async def find(
         wire_id=row.wire_id,
         address=row.address,
         status=MessageStatus(row.status),
-        text=row.content["text"],
+        content=row.content,
         attempts=row.attempts,
         updated_at=row.updated_at,
         called_off=row.campaign_status == "cancelled",

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Mapping
 
 from berrante.engine import Job, Snooze, Unrecoverable
-from berrante.gateways.protocol import Gateway, InDoubt, OutboundMessage, Scope, SendError, TextContent
+from berrante.gateways.protocol import Action, ContentInvalid, Gateway, InDoubt, OutboundMessage, Scope, SendError
 from berrante.messaging.clock import Clock, milliseconds
 from berrante.messaging.instances.tenancy import gateway_of
+from berrante.messaging.messages.content import outgoing, reply_to_of
 from berrante.messaging.messages.status import MessageStatus
 from berrante.messaging.outbound import claims
 from berrante.messaging.outbound.claims import Claim, Found, Outcomes
@@ -95,15 +96,8 @@ class OutboundHandler:
     async def _send(
         self, gateway: Gateway, payload: SendPayload, found: Found, claim: Claim, *, is_last: bool
     ) -> object:
-        message = OutboundMessage(
-            organization_id=payload.organization_id,
-            instance_id=payload.instance_id,
-            message_id=found.id,
-            wire_id=found.wire_id,
-            to=found.address,
-            content=TextContent(body=found.text),
-        )
         try:
+            message = _message(payload, found)
             async with asyncio.timeout(SEND_WITHIN_S):
                 accepted = await gateway.send(message)
         except SendError as error:
@@ -132,6 +126,22 @@ class OutboundHandler:
             case Charge():
                 await self._outcomes.released(claim, error, charged=True, now_ms=now_ms)
                 raise error
+
+
+def _message(payload: SendPayload, found: Found) -> OutboundMessage:
+    try:
+        content = outgoing(found.content)
+    except ContentInvalid as error:
+        raise SendError(str(error), scope=Scope.MESSAGE, action=Action.DROP, code=error.code) from error
+    return OutboundMessage(
+        organization_id=payload.organization_id,
+        instance_id=payload.instance_id,
+        message_id=found.id,
+        wire_id=found.wire_id,
+        to=found.address,
+        content=content,
+        reply_to=reply_to_of(found.content),
+    )
 
 
 def _lanes(payload: SendPayload) -> dict[Scope, tuple[Scope, object]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from berrante.engine.connection import system_clock
-from berrante.gateways.protocol import Gateway
+from berrante.gateways.protocol import Content, Gateway, TextContent
 from berrante.messaging.addresses import canonical
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.contacts.store import remember
@@ -33,14 +33,26 @@ class Outbound:
         self._gateways = gateways
         self._clock = clock
 
-    async def send(self, *, organization_id: UUID, instance_id: str, to: str, text: str) -> UUID:
-        """Store a text message, enqueue it and return its id.
+    async def send(
+        self,
+        *,
+        organization_id: UUID,
+        instance_id: str,
+        to: str,
+        text: str | None = None,
+        content: Content | None = None,
+        reply_to: str | None = None,
+    ) -> UUID:
+        """Store a message, enqueue it and return its id: ``content``, or a plain ``text``.
+
+        ``reply_to`` is WhatsApp's own id of the message that this one answers.
 
         If Redis is away after the commit this raises, but the message is stored: the reconciler enqueues it. Raises
         ``Invalid``, or ``Missing`` for an instance that is not the organization's.
         """
         address = canonical(to, field="to")
-        text = text_body(text, field="text")
+        if content is None:
+            content = TextContent(body=text_body(text or "", field="text"))
         instance = await Instances(self._database).find(organization_id, instance_id)
         if instance is None:
             raise Missing("instance", instance_id)
@@ -57,7 +69,8 @@ class Outbound:
                 instance_id=instance_id,
                 contact_id=contact_id,
                 origin=Origin.API,
-                text=text,
+                content=content,
+                reply_to=reply_to,
                 at=now,
             )
         job = send_job(
