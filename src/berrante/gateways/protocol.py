@@ -80,17 +80,36 @@ class Action(enum.StrEnum):
 class SendError(Exception):
     """WhatsApp refused the message, or could not be reached before it was sent.
 
-    Only a message-scoped failure uses an attempt. ``retry_after_ms`` is the other side's own wish, if it had one.
+    Only a message-scoped failure uses an attempt. ``retry_after_ms`` is the other side's own wish, if it had one; each
+    further time it is ``growth`` times as long, and after ``most_retries`` the message is given up.
+    ``campaigns_only``: replies may go on. ``remedy``: what a person has to do, without which no waiting helps.
+    ``too_fast``: the number sends more than it may.
     """
 
     def __init__(
-        self, message: str, *, scope: Scope, action: Action, code: str, retry_after_ms: int | None = None
+        self,
+        message: str,
+        *,
+        scope: Scope,
+        action: Action,
+        code: str,
+        retry_after_ms: int | None = None,
+        growth: int = 1,
+        most_retries: int | None = None,
+        campaigns_only: bool = False,
+        remedy: str | None = None,
+        too_fast: bool = False,
     ) -> None:
         super().__init__(message)
         self.scope = scope
         self.action = action
         self.code = code
         self.retry_after_ms = retry_after_ms
+        self.growth = growth
+        self.most_retries = most_retries
+        self.campaigns_only = campaigns_only
+        self.remedy = remedy
+        self.too_fast = too_fast
 
 
 class InDoubt(Exception):
