@@ -1,17 +1,26 @@
 """A stand-in Graph on loopback, and a gateway that speaks to it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 import pytest_asyncio
 
+from berrante.engine import Connection
 from berrante.fakes.graph import FakeGraph
 from berrante.gateways.cloud import CloudGateway, CloudNumber, Graph
 from berrante.gateways.media import FolderMediaStore
 from berrante.gateways.protocol import Content, OutboundMessage, TextContent
+from berrante.messaging.instances import Instance
+from berrante.messaging.organizations import Organizations
+from berrante.messaging.queues import open_queues
+from berrante.store import Database
+from tests.cloud.rules import CIPHER, ScriptedCloud, cloud_number
 from tests.cloud.serving import served
+from tests.messaging.platform import Platform
 
 ORGANIZATION = UUID(int=7)
 NUMBER = "106540352242922"
@@ -28,7 +37,7 @@ def fake() -> FakeGraph:
 
 @pytest_asyncio.fixture
 async def graph_url(fake: FakeGraph) -> AsyncIterator[str]:
-    async with served(fake.app, fake.run()) as url:
+    async with served(fake.app) as url, fake.delivering():
         yield url
 
 
@@ -62,3 +71,28 @@ def message() -> Callable[..., OutboundMessage]:
         )
 
     return make
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, cipher=CIPHER)
+    yield database
+    await database.close()
+
+
+@pytest_asyncio.fixture
+async def platform(database: Database, connection: Connection, prefix: str) -> AsyncIterator[Platform]:
+    """A platform whose number ``shop`` is one of the Cloud API, behind a gateway that answers to order."""
+    organization = await Organizations(database).create("Acme")
+    platform = Platform(
+        database=database,
+        queues=open_queues(connection, prefix=prefix),
+        prefix=prefix,
+        organization=organization,
+        instance=Instance(id="shop", organization_id=organization.id, gateway="cloud", created_at=datetime.now(tz=UTC)),
+        gateway=ScriptedCloud(),
+    )
+    await cloud_number(platform)
+    async with asyncio.timeout(60):
+        yield platform
+        await platform.stop()

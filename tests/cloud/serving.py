@@ -9,18 +9,14 @@ from berrante.app.serving import address_of, listen, serve
 
 
 @asynccontextmanager
-async def served(app: Any, *beside: Any) -> AsyncIterator[str]:
-    """Yield the address; coroutines ``beside`` run meanwhile."""
+async def served(app: Any) -> AsyncIterator[str]:
+    """Yield the address."""
     listener = listen("127.0.0.1", 0)
     listener.listen()
     stop = asyncio.Event()
     serving = asyncio.create_task(serve(app, listener, until=stop))
-    tasks = [asyncio.create_task(each) for each in beside]
     try:
         yield address_of(listener)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         stop.set()
         await serving

@@ -3,18 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
+from berrante.app.encryption import cipher_of
 from berrante.app.engines import Engines, open_engines
 from berrante.app.observing import observed
 from berrante.app.options import WORKED, job_options, worker_options
 from berrante.app.reaching import reach
 from berrante.engine import Connection, Worker
+from berrante.gateways.cloud import CloudGateway
+from berrante.gateways.media import FolderMediaStore
 from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.automations import Automations
 from berrante.messaging.campaigns import Campaigns
+from berrante.messaging.cloud_numbers import CloudNumbers
 from berrante.messaging.handlers import handlers
 from berrante.messaging.instances import Instances
+from berrante.messaging.instances.sealing import seal_all
 from berrante.messaging.intake import Intake
 from berrante.messaging.messages import Messages
 from berrante.messaging.organizations import Organizations
@@ -26,6 +32,9 @@ from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
 from berrante.telemetry import log_notice
+
+if TYPE_CHECKING:
+    from berrante.gateways.protocol import Gateway
 
 
 class Application:
@@ -53,7 +62,10 @@ class Application:
         self.queues = open_queues(connection, prefix=settings.queue_prefix, options=job_options(settings))
         self.intake = Intake(self.queues)
         self.simulator = Simulator(self.intake, clock=connection.now_ms, latency_ms=latency_ms)
-        self.gateways = {self.simulator.name: self.simulator}
+        self.cloud_numbers = CloudNumbers(database, clock=connection.now_ms)
+        self.media = FolderMediaStore(settings.media_dir or settings.data_dir / "media")
+        self.cloud = CloudGateway(self.cloud_numbers, self.media, clock=connection.now_ms)
+        self.gateways: dict[str, Gateway] = {self.simulator.name: self.simulator, self.cloud.name: self.cloud}
         self.organizations = Organizations(database)
         self.people = People(database)
         self.instances = Instances(database)
@@ -78,16 +90,23 @@ class Application:
 
         ``alone`` refuses a data folder that another process has; ``migrating`` brings the database to the newest
         tables, which otherwise must be there unless this call starts the database itself. ``latency_ms`` is the
-        simulator's. Raises ``EmbeddedError``, ``EngineUnreachable`` and ``NotMigrated``.
+        simulator's. Raises ``EmbeddedError``, ``EngineUnreachable``, ``NotMigrated`` and ``EncryptionError``.
         """
         async with (
             open_engines(settings, alone=alone) as engines,
             Connection.from_url(engines.redis_url) as connection,
         ):
-            database = Database(engines.database_url, pool_size=settings.database_pool)
+            database = Database(engines.database_url, pool_size=settings.database_pool, cipher=cipher_of(settings))
             try:
                 await reach(engines, connection=connection, database=database, migrating=migrating)
-                yield cls(settings, engines=engines, database=database, connection=connection, latency_ms=latency_ms)
+                await seal_all(database)
+                application = cls(
+                    settings, engines=engines, database=database, connection=connection, latency_ms=latency_ms
+                )
+                try:
+                    yield application
+                finally:
+                    await application.cloud.close()
             finally:
                 await database.close()
 

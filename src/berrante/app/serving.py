@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from berrante.app.errors import PortTaken
 from berrante.telemetry import events
@@ -36,7 +36,7 @@ def address_of(listener: socket.socket) -> str:
     return f"http://{shown}:{port}"
 
 
-async def serve(app: FastAPI, listener: socket.socket, *, until: asyncio.Event) -> None:
+async def serve(app: ASGIApp, listener: socket.socket, *, until: asyncio.Event) -> None:
     """Serve until the event is set; then finish what runs, for some seconds at most."""
     config = uvicorn.Config(
         app,

@@ -7,15 +7,16 @@ import typer
 
 from berrante import __version__
 from berrante.app import AppError
-from berrante.cli import checking, processes, queues, settings_table
+from berrante.cli import checking, cloud, fakes, processes, queues, settings_table
 from berrante.cli.console import errors
 from berrante.embedded import EmbeddedError
 from berrante.engine import EngineError
 from berrante.messaging.errors import MessagingError
 from berrante.settings import SettingsInvalid
+from berrante.store import EncryptionError
 from berrante.telemetry import scrubbed
 
-_KNOWN: Final = (SettingsInvalid, AppError, EmbeddedError, EngineError, MessagingError)
+_KNOWN: Final = (SettingsInvalid, AppError, EmbeddedError, EngineError, MessagingError, EncryptionError)
 
 app = typer.Typer(
     help="Berrante moves WhatsApp messages for many organizations at once.",
@@ -30,7 +31,10 @@ app.command()(processes.worker)
 app.command()(processes.migrate)
 app.command()(checking.doctor)
 app.command("settings")(settings_table.settings)
+app.command("encryption-key")(cloud.encryption_key)
 app.add_typer(queues.app, name="queues")
+app.add_typer(cloud.app, name="cloud")
+app.add_typer(fakes.app, name="fakes")
 
 
 def _version(wanted: bool) -> None:

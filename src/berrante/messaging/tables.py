@@ -3,10 +3,12 @@
 from berrante.messaging.api_keys.models import api_keys
 from berrante.messaging.automations.models import automation_runs, automations
 from berrante.messaging.campaigns.models import campaign_recipients, campaigns
+from berrante.messaging.cloud_numbers.models import cloud_numbers
 from berrante.messaging.contacts.models import contacts
 from berrante.messaging.instances.models import instances
 from berrante.messaging.messages.models import messages
 from berrante.messaging.organizations.models import organizations
+from berrante.messaging.outbound.models import opened_chats, pair_rates, sending_holds
 from berrante.messaging.people.models import people
 from berrante.messaging.webhooks.models import webhook_unknowns
 
@@ -16,10 +18,14 @@ __all__ = [
     "automations",
     "campaign_recipients",
     "campaigns",
+    "cloud_numbers",
     "contacts",
     "instances",
     "messages",
+    "opened_chats",
     "organizations",
+    "pair_rates",
     "people",
+    "sending_holds",
     "webhook_unknowns",
 ]

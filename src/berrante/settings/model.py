@@ -139,6 +139,15 @@ class Settings(BaseSettings):
         validation_alias="DATABASE_URL",
         description="PostgreSQL, `postgresql://`; without it an embedded PostgreSQL is started.",
     )
+    encryption_key: SecretStr | None = Field(
+        None,
+        description="Seals access tokens and app secrets in the database: 32 bytes in base64, of `berrante "
+        "encryption-key`; the same in all processes. Of several, with commas between, the first seals, all open. "
+        "Without it an embedded database gets one in the data folder, and another stores no tokens.",
+    )
+    media_dir: Path | None = Field(
+        None, description="Folder of files that came with messages or are to be sent; else `media` in the data folder."
+    )
     data_dir: Path = Field(Path(".berrante"), description="Folder of the embedded engines' data.")
     host: str = Field("127.0.0.1", description="Address that the web side listens on.")
     port: int = Field(8_000, ge=0, le=65_535, description="Port that the web side listens on; 0 is any free one.")

@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import httpx
@@ -26,7 +28,7 @@ _MOST_BYTES: Final = 100 * 1024 * 1024
 
 
 class FakeGraph:
-    """A Graph with one app; ``app`` is served by any ASGI server, and ``run`` delivers its webhooks meanwhile.
+    """A Graph with one app; ``app`` is served by any ASGI server, and ``delivering()`` calls webhooks meanwhile.
 
     Example::
 
@@ -67,12 +69,19 @@ class FakeGraph:
             ]
         )
 
-    async def run(self) -> None:
-        """Deliver webhooks until cancelled."""
+    @asynccontextmanager
+    async def delivering(self) -> AsyncIterator[None]:
+        """Deliver webhooks for the time of the block."""
+        task = asyncio.create_task(self.webhooks.run(), name="fake-graph-webhooks")
         try:
-            await self.webhooks.run()
+            yield
         finally:
+            task.cancel()
+            ended = await asyncio.gather(task, return_exceptions=True)
             await self._client.aclose()
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
 
     def add_number(self, phone_number_id: str, *, token: str, display: str = "+55 11 4000-0000") -> None:
         """Have a number, and a token that may use it."""

@@ -14,6 +14,7 @@ from berrante.messaging.campaigns.models import campaign_recipients, campaigns
 from berrante.messaging.clock import moment
 from berrante.messaging.contacts.models import contacts
 from berrante.messaging.messages.models import messages
+from berrante.messaging.messages.origin import Origin
 from berrante.messaging.messages.status import MessageStatus, below
 from berrante.store import Database
 
@@ -25,6 +26,9 @@ class Found:
     id: UUID
     wire_id: str
     address: str
+    contact_id: UUID
+    origin: Origin
+    last_wrote_at: datetime | None
     status: MessageStatus
     content: Mapping[str, Any]
     attempts: int
@@ -45,7 +49,12 @@ async def find(
 ) -> Found | None:
     """Lock an organization's outgoing message and return it."""
     query = (
-        select(messages, contacts.c.address, campaigns.c.status.label("campaign_status"))
+        select(
+            messages,
+            contacts.c.address,
+            contacts.c.last_message_at,
+            campaigns.c.status.label("campaign_status"),
+        )
         .join(contacts, contacts.c.id == messages.c.contact_id)
         .outerjoin(campaign_recipients, campaign_recipients.c.message_id == messages.c.id)
         .outerjoin(campaigns, campaigns.c.id == campaign_recipients.c.campaign_id)
@@ -64,6 +73,9 @@ async def find(
         id=row.id,
         wire_id=row.wire_id,
         address=row.address,
+        contact_id=row.contact_id,
+        origin=Origin(row.origin),
+        last_wrote_at=row.last_message_at,
         status=MessageStatus(row.status),
         content=row.content,
         attempts=row.attempts,
@@ -83,9 +95,22 @@ async def claim(connection: AsyncConnection, found: Found, *, now_ms: int) -> Cl
     return Claim(found.id, at)
 
 
-async def settle(connection: AsyncConnection, found: Found, status: MessageStatus, *, now_ms: int, reason: str) -> None:
+async def settle(
+    connection: AsyncConnection,
+    found: Found,
+    status: MessageStatus,
+    *,
+    now_ms: int,
+    reason: str,
+    code: str | None = None,
+) -> None:
     """Give a locked message its last status without sending it."""
-    values = {"status": status.value, "updated_at": moment(now_ms), "failure_reason": reason}
+    values = {
+        "status": status.value,
+        "updated_at": moment(now_ms),
+        "failure_code": code,
+        "failure_reason": reason,
+    }
     await connection.execute(update(messages).where(messages.c.id == found.id).values(values))
 
 
