@@ -159,7 +159,11 @@ class IncomingMessage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """A status of a message that we sent. ``message_id`` is its wire id or provider id."""
+    """A status of a message that we sent. ``message_id`` is its wire id or provider id.
+
+    ``wire_id`` is there if WhatsApp repeats ours beside its own: it finds the message even if the answer to its send
+    was lost. ``pricing`` is what WhatsApp says of the price, as it came.
+    """
 
     organization_id: UUID
     instance_id: str
@@ -168,9 +172,28 @@ class Receipt:
     at_ms: int
     error_code: str | None = None
     error: str | None = None
+    wire_id: str | None = None
+    pricing: dict[str, Any] | None = None
 
 
-Event = IncomingMessage | Receipt
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NumberUpdate:
+    """What WhatsApp says of a number, its account, its templates or a contact, beside messages.
+
+    ``kind`` is WhatsApp's own name of it and ``subject`` what it is about: of two updates with one subject, the later
+    ``at_ms`` holds. ``account_id`` is the WhatsApp Business Account that it came for.
+    """
+
+    organization_id: UUID
+    instance_id: str
+    kind: str
+    subject: str
+    at_ms: int
+    details: dict[str, Any]
+    account_id: str | None = None
+
+
+Event = IncomingMessage | Receipt | NumberUpdate
 
 
 class EventSink(Protocol):
@@ -208,6 +231,7 @@ __all__ = [
     "LocationContent",
     "MediaContent",
     "MediaKind",
+    "NumberUpdate",
     "OutboundMessage",
     "Parameter",
     "Parsed",

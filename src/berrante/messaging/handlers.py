@@ -30,7 +30,9 @@ def handlers(
     ``listener`` is told what sending finds out: numbers to be slowed, holds, people who want no marketing.
     """
     return {
-        QueueName.MESSAGE: patient(MessageHandler(database=database, queues=queues, clock=clock)),
+        QueueName.MESSAGE: patient(
+            MessageHandler(database=database, queues=queues, clock=clock, gateways=gateways, listener=listener)
+        ),
         QueueName.AUTOMATION: patient(
             AutomationHandler(database=database, queues=queues, gateways=gateways, clock=clock)
         ),

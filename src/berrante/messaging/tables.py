@@ -3,10 +3,10 @@
 from berrante.messaging.api_keys.models import api_keys
 from berrante.messaging.automations.models import automation_runs, automations
 from berrante.messaging.campaigns.models import campaign_recipients, campaigns
-from berrante.messaging.cloud_numbers.models import cloud_numbers
+from berrante.messaging.cloud_numbers.models import cloud_numbers, number_updates
 from berrante.messaging.contacts.models import contacts
 from berrante.messaging.instances.models import instances
-from berrante.messaging.messages.models import messages
+from berrante.messaging.messages.models import message_prices, messages
 from berrante.messaging.organizations.models import organizations
 from berrante.messaging.outbound.models import opened_chats, pair_rates, sending_holds
 from berrante.messaging.people.models import people
@@ -21,7 +21,9 @@ __all__ = [
     "cloud_numbers",
     "contacts",
     "instances",
+    "message_prices",
     "messages",
+    "number_updates",
     "opened_chats",
     "organizations",
     "pair_rates",

@@ -94,6 +94,15 @@ MESSAGE_RECEIVED = LogEvent(
 MESSAGE_STATUS = LogEvent(
     "message.status", "info", (*JOB, "message_id", "receipt", "status"), "A receipt came; `status` holds now."
 )
+NUMBER_UPDATED = LogEvent(
+    "number.updated", "info", (*JOB, "kind", "outcome"), "WhatsApp said something of a number, account or template."
+)
+MEDIA_FETCHED = LogEvent(
+    "media.fetched",
+    "info",
+    (*JOB, "message_id", "outcome"),
+    "A contact's file is in the media store, or cannot be had.",
+)
 AUTOMATION_DONE = LogEvent(
     "automation.replied", "info", (*JOB, "message_id", "outcome"), "A due automation wrote its reply, or was skipped."
 )

@@ -1,6 +1,19 @@
-"""The table of what the Cloud API needs to speak for a number, and of what Meta lets the number do."""
+"""The tables of what the Cloud API needs to speak for a number, and of what Meta says of it."""
 
-from sqlalchemy import CheckConstraint, Column, Float, ForeignKeyConstraint, Index, Integer, Table, Text, Uuid, func
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    Uuid,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 
 from berrante.store import MOMENT, Sealed, metadata
 
@@ -27,4 +40,21 @@ cloud_numbers = Table(
         ["organization_id", "instance_id"], ["instances.organization_id", "instances.id"], ondelete="CASCADE"
     ),
     Index(None, "organization_id", "business_account_id"),
+)
+
+number_updates = Table(
+    "number_updates",
+    metadata,
+    Column("organization_id", Uuid, nullable=False),
+    Column("instance_id", Text, nullable=False),
+    # What it is about: of each, the last word is kept.
+    Column("subject", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("details", JSONB, nullable=False),
+    Column("at", MOMENT, nullable=False),
+    PrimaryKeyConstraint("instance_id", "subject"),
+    ForeignKeyConstraint(
+        ["organization_id", "instance_id"], ["instances.organization_id", "instances.id"], ondelete="CASCADE"
+    ),
+    Index(None, "organization_id"),
 )

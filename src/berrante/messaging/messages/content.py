@@ -39,7 +39,7 @@ def normalized(content: dict[str, Any] | str) -> dict[str, Any]:
         raise Invalid("content", "has no type", remedy='give {"type": "text", "text": "…"} or a bare text')
     if content["type"] == "text" and not isinstance(content.get("text"), str):
         raise Invalid("content.text", "is missing", remedy='give {"type": "text", "text": "…"} or a bare text')
-    return {storable(name): _clean(value) for name, value in content.items()}
+    return {storable(name): clean(value) for name, value in content.items()}
 
 
 def text_of(content: dict[str, Any]) -> str | None:
@@ -126,13 +126,14 @@ def _bare(value: Any) -> Any:  # noqa: ANN401  any JSON
             return value
 
 
-def _clean(value: Any) -> Any:  # noqa: ANN401  any JSON
+def clean(value: Any) -> Any:  # noqa: ANN401  any JSON
+    """Return the JSON value with U+FFFD in place of what the database cannot hold."""
     match value:
         case str():
             return storable(value)
         case list():
-            return [_clean(item) for item in value]
+            return [clean(item) for item in value]
         case dict():
-            return {storable(name): _clean(item) for name, item in value.items()}
+            return {storable(name): clean(item) for name, item in value.items()}
         case _:
             return value

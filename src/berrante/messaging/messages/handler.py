@@ -1,5 +1,6 @@
 """The queue ``message``: stores what came in, starts automations, and follows receipts."""
 
+from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
@@ -8,21 +9,40 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.engine import Job, Unrecoverable
+from berrante.gateways.protocol import Gateway, SendError
+from berrante.gateways.refusals import known, refused
 from berrante.messaging.addresses import canonical
 from berrante.messaging.automations import runs
 from berrante.messaging.automations.jobs import step_job
 from berrante.messaging.automations.runs import OpenRun
 from berrante.messaging.clock import Clock, milliseconds, moment
+from berrante.messaging.cloud_numbers import updates
 from berrante.messaging.contacts.store import remember
 from berrante.messaging.errors import Invalid, ReceiptTooEarly
 from berrante.messaging.fields import storable
 from berrante.messaging.instances.tenancy import gateway_of
 from berrante.messaging.messages import receipts
 from berrante.messaging.messages.content import normalized
-from berrante.messaging.messages.jobs import INCOMING, RECEIPT, IncomingPayload, ReceiptPayload
+from berrante.messaging.messages.jobs import (
+    INCOMING,
+    MEDIA,
+    RECEIPT,
+    UPDATE,
+    IncomingPayload,
+    MediaPayload,
+    ReceiptPayload,
+    UpdatePayload,
+    media_job,
+)
+from berrante.messaging.messages.media import MediaFetcher, to_fetch
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
 from berrante.messaging.messages.status import MessageStatus
+from berrante.messaging.outbound import gate, sending_holds
+from berrante.messaging.outbound.gate import META_GATEWAYS
+from berrante.messaging.outbound.policy.holding import Hold, hold_after
+from berrante.messaging.outbound.reactions import tell
+from berrante.messaging.outbound.signals import Listener, deaf
 from berrante.messaging.payloads import checked, point_in_time, read
 from berrante.messaging.queues import Queues
 from berrante.store import Database, new_id
@@ -31,12 +51,22 @@ _LONGEST_ID: Final = 512
 
 
 class MessageHandler:
-    """Handles ``incoming`` and ``receipt``; both may be delivered any number of times."""
+    """Handles ``incoming``, ``receipt``, ``update`` and ``media``; each may be delivered any number of times."""
 
-    def __init__(self, *, database: Database, queues: Queues, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        queues: Queues,
+        clock: Clock,
+        gateways: Mapping[str, Gateway] | None = None,
+        listener: Listener = deaf,
+    ) -> None:
         self._database = database
         self._queues = queues
         self._clock = clock
+        self._listener = listener
+        self._media = MediaFetcher(database, gateways or {})
 
     async def __call__(self, job: Job) -> object:
         """Handle one job; raises ``Unrecoverable`` for one that can never be handled."""
@@ -45,6 +75,10 @@ class MessageHandler:
                 return await self._incoming(read(job, IncomingPayload))
             case name if name == RECEIPT:
                 return await self._receipt(read(job, ReceiptPayload))
+            case name if name == UPDATE:
+                return await self._update(read(job, UpdatePayload))
+            case name if name == MEDIA:
+                return await self._media(read(job, MediaPayload))
             case name:
                 raise Unrecoverable(f"queue 'message' has no jobs named {name!r}: use 'incoming' or 'receipt'")
 
@@ -55,7 +89,9 @@ class MessageHandler:
         content = checked(lambda: normalized(payload.content))
         now = moment(self._clock())
         async with self._database.begin() as connection:
-            await gateway_of(connection, organization_id=payload.organization_id, instance_id=payload.instance_id)
+            gateway = await gateway_of(
+                connection, organization_id=payload.organization_id, instance_id=payload.instance_id
+            )
             contact_id = await remember(
                 connection,
                 organization_id=payload.organization_id,
@@ -100,6 +136,15 @@ class MessageHandler:
                     return {"status": "echo", "messageId": str(message_id)}
                 opened = await runs.still_open(connection, message_id)
         await self._enqueue(payload, opened)
+        # Also for a message that was known: the run that stored it may have been killed right here.
+        if to_fetch(content) is not None and self._media.can_fetch(gateway):
+            fetch = media_job(
+                self._queues.message,
+                organization_id=payload.organization_id,
+                instance_id=payload.instance_id,
+                message_id=message_id,
+            )
+            await self._queues.message.add_bulk([fetch])
         return {"status": "stored" if is_new else "known", "messageId": str(message_id), "runs": len(opened)}
 
     async def _enqueue(self, payload: IncomingPayload, opened: list[OpenRun]) -> None:
@@ -119,11 +164,14 @@ class MessageHandler:
 
     async def _receipt(self, payload: ReceiptPayload) -> object:
         about = checked(lambda: _id(payload.message_id))
+        wire_id = None if payload.wire_id is None else checked(lambda: _id(str(payload.wire_id)))
         at = moment(checked(lambda: point_in_time(payload.at, field="at")))
         code = None if payload.error_code is None else storable(str(payload.error_code))[:200]
         async with self._database.begin() as connection:
-            await gateway_of(connection, organization_id=payload.organization_id, instance_id=payload.instance_id)
-            holds = await receipts.apply(
+            gateway = await gateway_of(
+                connection, organization_id=payload.organization_id, instance_id=payload.instance_id
+            )
+            applied = await receipts.apply(
                 connection,
                 organization_id=payload.organization_id,
                 instance_id=payload.instance_id,
@@ -133,10 +181,77 @@ class MessageHandler:
                 now=moment(self._clock()),
                 error_code=code,
                 error=storable(payload.error) if payload.error else None,
+                wire_id=wire_id,
             )
-        if holds is None:
-            raise ReceiptTooEarly(about, instance_id=payload.instance_id)
-        return {"status": holds.value}
+            if applied is None:
+                raise ReceiptTooEarly(about, instance_id=payload.instance_id)
+            if payload.pricing:
+                await receipts.price(
+                    connection,
+                    payload.pricing,
+                    organization_id=payload.organization_id,
+                    message_id=applied.message_id,
+                )
+            error = _late_refusal(applied, code, payload.error) if gateway in META_GATEWAYS else None
+            hold = await self._hold(connection, payload, applied, error) if error is not None else None
+        if hold is not None and error is not None:
+            await tell(
+                self._listener,
+                hold,
+                error,
+                organization_id=payload.organization_id,
+                instance_id=payload.instance_id,
+                contact_id=applied.contact_id,
+            )
+        return {"status": applied.status.value}
+
+    async def _hold(
+        self, connection: AsyncConnection, payload: ReceiptPayload, applied: receipts.Applied, error: SendError
+    ) -> Hold | None:
+        """Stop what a refusal that came late stops; what it says of the message is on the row."""
+        content = gate.read(applied.content)
+        hold = hold_after(
+            error,
+            content=None if isinstance(content, SendError) else content,
+            contact_id=applied.contact_id,
+            now_ms=self._clock(),
+        )
+        if hold is not None:
+            await sending_holds.place(
+                connection,
+                hold,
+                organization_id=payload.organization_id,
+                instance_id=payload.instance_id,
+                now=moment(self._clock()),
+            )
+        return hold
+
+    async def _update(self, payload: UpdatePayload) -> object:
+        now = moment(self._clock())
+        at = now if payload.at in {0, "0"} else moment(checked(lambda: point_in_time(payload.at, field="at")))
+        async with self._database.begin() as connection:
+            await gateway_of(connection, organization_id=payload.organization_id, instance_id=payload.instance_id)
+            signals = await updates.apply(
+                connection,
+                organization_id=payload.organization_id,
+                instance_id=payload.instance_id,
+                account_id=payload.account_id,
+                kind=payload.kind,
+                subject=payload.subject,
+                details=payload.details,
+                at=at,
+                now=now,
+            )
+        for signal in signals or []:
+            await self._listener(signal)
+        return {"status": "old" if signals is None else "applied", "kind": payload.kind}
+
+
+def _late_refusal(applied: receipts.Applied, code: str | None, text: str | None) -> SendError | None:
+    """Return the refusal that a failed status tells; only the first time, so that a hold that was ended stays so."""
+    if not applied.is_news or applied.status is not MessageStatus.FAILED or code is None or known(code) is None:
+        return None
+    return refused(code, storable(text)[:500] if text else None)
 
 
 async def _existing(connection: AsyncConnection, instance_id: str, wire_id: str) -> tuple[UUID, str]:

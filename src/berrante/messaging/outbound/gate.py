@@ -17,7 +17,7 @@ from berrante.messaging.outbound.policy.conversations import is_open, outside_wi
 from berrante.messaging.outbound.policy.holding import LOOK_MS, Stopped, holds_on, standing
 
 #: The gateways over which Meta's rules for businesses hold; WhatsApp's other ways have rules of their own.
-_UNDER_METAS_RULES: Final = frozenset({"cloud"})
+META_GATEWAYS: Final = frozenset({"cloud"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ async def verdict(
     """Decide, and count the message if it passes: the same transaction is to claim it then."""
     answers = is_open(milliseconds(whom.last_wrote_at) if whom.last_wrote_at else None, now_ms=now_ms)
     # Before the holds: what cannot be sent at all is not to wait for days until it says so.
-    if gateway in _UNDER_METAS_RULES:
+    if gateway in META_GATEWAYS:
         refused = None if answers else outside_window(content)
         if refused is not None:
             return Refused(refused)
@@ -93,7 +93,7 @@ async def verdict(
         return NotWanted(rest.reason)
     if rest:
         return Rests(rest)
-    if gateway in _UNDER_METAS_RULES:
+    if gateway in META_GATEWAYS:
         return await _allowance(connection, whom, answers=answers, now_ms=now_ms)
     return Passes()
 

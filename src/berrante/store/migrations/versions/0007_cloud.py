@@ -1,7 +1,8 @@
-"""Numbers of the Cloud API, and what must not be sent now."""
+"""Numbers of the Cloud API, what Meta says of them and of prices, and what must not be sent now."""
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0007"
 down_revision = "0001"
@@ -15,10 +16,14 @@ def upgrade() -> None:
     _sending_holds()
     _pair_rates()
     _opened_chats()
+    _number_updates()
+    _message_prices()
 
 
 def downgrade() -> None:
     """Drop the tables with their rows, tokens too; app secrets stay as they are stored, sealed ones sealed."""
+    op.drop_table("message_prices")
+    op.drop_table("number_updates")
     op.drop_table("opened_chats")
     op.drop_table("pair_rates")
     op.drop_table("sending_holds")
@@ -122,3 +127,43 @@ def _opened_chats() -> None:
         ["organization_id", "portfolio", "opened_at"],
     )
     op.create_index("ix_opened_chats_opened_at", "opened_chats", ["opened_at"])
+
+
+def _number_updates() -> None:
+    op.create_table(
+        "number_updates",
+        sa.Column("organization_id", sa.Uuid(), nullable=False),
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("details", postgresql.JSONB(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "instance_id"],
+            ["instances.organization_id", "instances.id"],
+            name="fk_number_updates_organization_id_instance_id",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("instance_id", "subject", name="pk_number_updates"),
+    )
+    op.create_index("ix_number_updates_organization_id", "number_updates", ["organization_id"])
+
+
+def _message_prices() -> None:
+    op.create_table(
+        "message_prices",
+        sa.Column("message_id", sa.Uuid(), nullable=False),
+        sa.Column("organization_id", sa.Uuid(), nullable=False),
+        sa.Column("billable", sa.Boolean()),
+        sa.Column("model", sa.Text()),
+        sa.Column("category", sa.Text()),
+        sa.Column("type", sa.Text()),
+        sa.ForeignKeyConstraint(
+            ["message_id"], ["messages.id"], name="fk_message_prices_message_id", ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name="fk_message_prices_organization_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("message_id", name="pk_message_prices"),
+    )
+    op.create_index("ix_message_prices_organization_id", "message_prices", ["organization_id"])
