@@ -17,6 +17,7 @@ from berrante.messaging.clock import Clock, moment
 from berrante.messaging.lost_jobs import LostJobs, Whereabouts
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.status import OPEN, MessageStatus
+from berrante.messaging.outbound import allowances, sending_holds
 from berrante.messaging.outbound.jobs import send_job
 from berrante.messaging.queues import Queues
 from berrante.store import Database
@@ -68,7 +69,15 @@ class Reconciler:
         await self._each(runs, automation_runs.c.id, lambda rows: self._runs(rows, swept))
         running = select(campaigns).where(campaigns.c.status == "running", campaigns.c.created_at < before)
         await self._each(running, campaigns.c.id, lambda rows: self._campaigns(rows, swept))
+        await self._forget()
         return swept
+
+    async def _forget(self) -> None:
+        """Delete what limits no send any more."""
+        now = moment(self._clock())
+        async with self._database.begin() as connection:
+            await allowances.forget_old(connection, now=now)
+            await sending_holds.forget_old(connection, before=now)
 
     async def _each(
         self, query: Select[Any], key: ColumnElement[UUID], work: Callable[[_Rows], Awaitable[None]]
