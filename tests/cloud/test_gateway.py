@@ -165,6 +165,17 @@ async def test_a_number_without_a_token_is_held_and_says_what_is_to_be_done(gate
     assert raised.value.remedy
 
 
+async def test_a_token_that_cannot_be_read_now_leaves_no_doubt(store, message):
+    async def credentials(**_: object) -> CloudNumber:
+        raise ConnectionError("the database is away")
+
+    gateway = CloudGateway(credentials, store)
+    with pytest.raises(SendError) as raised:
+        await gateway.send(message())
+    await gateway.close()
+    assert (raised.value.action, raised.value.code) == ("retry", "credentials_unavailable")
+
+
 async def test_an_expired_token_holds_the_account_until_somebody_acts(gateway, fake, message):
     fake.world.tokens[TOKEN] = False
     with pytest.raises(SendError) as raised:

@@ -172,9 +172,14 @@ async def test_who_stopped_marketing_gets_no_campaign_and_is_told_of(platform):
 
 async def test_who_gets_much_marketing_is_tried_a_day_later_and_twice_at_most(platform):
     message_id = await campaign_message(platform)
-    platform.gateway.answers.extend([refusal("131049")] * 3)
+    reply = await platform.queued_message()
+    await wrote(platform)
+    platform.gateway.answers.extend([refusal("131049")])
+    handler = platform.handlers()[OUTBOUND]
 
-    assert await send(platform, message_id) == Snooze(DAY_MS)
+    assert await send(platform, message_id, handler) == Snooze(DAY_MS)
+    assert await send(platform, reply, handler) == {"status": "sent"}
+    platform.gateway.answers.extend([refusal("131049")] * 2)
     waiting = await send(platform, message_id)
     assert isinstance(waiting, Snooze)
     assert DAY_MS - 60_000 < waiting.delay_ms <= DAY_MS
@@ -182,7 +187,7 @@ async def test_who_gets_much_marketing_is_tried_a_day_later_and_twice_at_most(pl
     assert await send(platform, message_id) == Snooze(2 * DAY_MS)
     platform.ahead_ms += 2 * DAY_MS
     assert await send(platform, message_id) == {"status": "failed", "code": "131049"}
-    assert len(platform.gateway.sent) == 3
+    assert len(platform.gateway.sent) == 4
 
 
 async def test_a_pair_that_is_too_fast_rests_alone_and_ever_longer(platform):

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from berrante.app.encryption import cipher_of
 from berrante.messaging.cloud_numbers import CloudNumbers
 from berrante.messaging.instances import Instances
-from berrante.messaging.instances.sealing import seal_all
+from berrante.messaging.instances.sealing import Sealing, seal_all
 from berrante.messaging.organizations import Organizations
 from berrante.settings import load
 from berrante.store import Cipher, Database, KeyMissing
@@ -35,13 +35,14 @@ async def test_plain_secrets_are_sealed_once_and_sealed_again_with_a_new_key(dat
     both = Database(database_url, cipher=Cipher([NEW, OLD]))
     await plain_instance(bare)
     assert await raw(bare) == ["hush"]
-    assert await seal_all(bare) == 0
+    assert await seal_all(bare) == Sealing()
 
-    assert sum(await asyncio.gather(*(seal_all(old) for _ in range(4)))) == 1
+    done = await asyncio.gather(*(seal_all(old) for _ in range(4)))
+    assert sum(each.sealed for each in done) == 1
     assert (await raw(bare))[0].startswith("enc:1:")
-    assert await seal_all(old) == 0
+    assert await seal_all(old) == Sealing()
     before = await raw(bare)
-    assert await seal_all(both) == 1
+    assert await seal_all(both) == Sealing(sealed=1)
     assert await raw(bare) != before
 
     found = await Instances(both).get("shop")
@@ -49,6 +50,7 @@ async def test_plain_secrets_are_sealed_once_and_sealed_again_with_a_new_key(dat
     assert found.app_secret == "hush"
     with pytest.raises(KeyMissing):
         await Instances(old).get("shop")
+    assert await seal_all(old) == Sealing(unreadable=1)
     for database in (bare, old, both):
         await database.close()
 

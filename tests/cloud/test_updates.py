@@ -112,6 +112,19 @@ async def test_limit_and_quality_are_kept(platform):
     assert state.messaging_limit is None
 
 
+async def test_quality_is_of_the_number_that_is_named_and_a_limit_of_all(platform):
+    await cloud_number(platform, "support")
+    async with platform.database.begin() as connection:
+        await connection.exec_driver_sql(
+            "UPDATE instances SET display_number = '+55 11 4000-0000' WHERE id = 'support'"
+        )
+    details = {"event": "FLAGGED", "current_limit": "TIER_1K", "display_phone_number": "551140000000"}
+    await told(platform, "phone_number_quality_update", details)
+    numbers = CloudNumbers(platform.database, clock=platform.clock)
+    states = [await numbers.find(platform.organization.id, id_) for id_ in ("shop", "support")]
+    assert [(state.quality, state.messaging_limit) for state in states] == [(None, 1_000), ("FLAGGED", 1_000)]
+
+
 async def test_a_contact_who_stops_marketing_gets_no_campaign_until_it_resumes(platform):
     message_id = await platform.queued_message()
     contact_id = (await platform.message(message_id)).contact_id

@@ -446,7 +446,7 @@ def test_a_webhook_with_anything_anywhere_is_parsed_or_malformed_and_can_be_writ
         return
     for event in parsed.events:
         if isinstance(event, IncomingMessage):
-            assert event.sender.startswith("+")
+            assert event.sender.startswith(("+", "BR."))
             assert json.loads(json.dumps(event.content)) == event.content
     assert all(isinstance(kind, str) and count > 0 for kind, count in parsed.unknown.items())
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from berrante.app.encryption import cipher_of
 from berrante.app.engines import Engines, open_engines
@@ -31,10 +31,13 @@ from berrante.messaging.reconciler import schedule_reconciler
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
-from berrante.telemetry import log_notice
+from berrante.telemetry import events, log_notice
 
 if TYPE_CHECKING:
     from berrante.gateways.protocol import Gateway
+
+
+_UNREADABLE: Final = "for unreadable ones add their key to BERRANTE_ENCRYPTION_KEY, or set them anew"
 
 
 class Application:
@@ -99,7 +102,9 @@ class Application:
             database = Database(engines.database_url, pool_size=settings.database_pool, cipher=cipher_of(settings))
             try:
                 await reach(engines, connection=connection, database=database, migrating=migrating)
-                await seal_all(database)
+                sealing = await seal_all(database)
+                if sealing.sealed or sealing.unreadable:
+                    events.SECRETS_SEALED(sealed=sealing.sealed, unreadable=sealing.unreadable, hint=_UNREADABLE)
                 application = cls(
                     settings, engines=engines, database=database, connection=connection, latency_ms=latency_ms
                 )

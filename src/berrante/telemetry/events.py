@@ -29,6 +29,9 @@ ENGINES_NOT_REVIVED = LogEvent(
     "engines.not_revived", "error", ("engine", "reason"), "It could not be started again; the next try is in a second."
 )
 MIGRATED = LogEvent("database.migrated", "info", ("revision",), "The database has the newest tables.")
+SECRETS_SEALED = LogEvent(
+    "secrets.sealed", "warning", ("sealed", "unreadable", "hint"), "Stored secrets were sealed, or cannot be read."
+)
 DEMO_READY = LogEvent(
     "demo.ready", "info", ("organization_id", "instance_id", "made"), "The demo organization is there; `made` now?"
 )

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Final
 from uuid import UUID
 
 from berrante.gateways.cloud.credentials import CloudNumber, Credentials
@@ -12,6 +12,8 @@ from berrante.gateways.cloud.payloads import payload, stored_in
 from berrante.gateways.cloud.uploads import Uploads
 from berrante.gateways.media import MediaStore, MediaUnavailable, Stored
 from berrante.gateways.protocol import Accepted, Action, InDoubt, OutboundMessage, Scope, SendError
+
+_AGAIN_MS: Final = 5_000
 
 
 class CloudGateway:
@@ -91,7 +93,18 @@ class CloudGateway:
         return await download(self._graph, self._store, number, organization_id=organization_id, media_id=media_id)
 
     async def _number(self, organization_id: UUID, instance_id: str) -> CloudNumber:
-        number = await self._credentials(organization_id=organization_id, instance_id=instance_id)
+        try:
+            number = await self._credentials(organization_id=organization_id, instance_id=instance_id)
+        except SendError:
+            raise
+        except Exception as error:  # whatever it is: nothing was sent, so nothing is in doubt
+            raise SendError(
+                f"the number's access token could not be read: {type(error).__name__}",
+                scope=Scope.NUMBER,
+                action=Action.RETRY,
+                code="credentials_unavailable",
+                retry_after_ms=_AGAIN_MS,
+            ) from error
         if number is None:
             raise SendError(
                 f"number {instance_id!r} has no access token",

@@ -58,7 +58,11 @@ def read_change(origin: Origin, field: str, value: Json) -> NumberUpdate | None:
         aspect = "" if field == "message_template_status_update" else f":{field}"
         return origin.update(field, f"template:{name}/{language}{aspect}", value)
     subject = _SUBJECTS.get(field)
-    return None if subject is None else origin.update(field, subject, value)
+    if subject is None:
+        return None
+    # An account's webhook tells of all its numbers: each is a subject of its own.
+    shown = value.get("display_phone_number")
+    return origin.update(field, f"{subject}:{shown}" if isinstance(shown, str) else subject, value)
 
 
 def read_preference(origin: Origin, element: Json) -> NumberUpdate:

@@ -14,6 +14,7 @@ from berrante.gateways.protocol import Action, InDoubt, Scope, SendError
 #: Meta keeps an upload for 30 days ("Media"); a day less, so that none ends between our look and the send.
 _KEPT_MS: Final = 29 * 24 * 3_600_000
 _MANY: Final = 10_000
+_STORE_AWAY_MS: Final = 5_000
 
 _Key = tuple[str, str]  # phone number id, reference
 
@@ -60,6 +61,14 @@ class Uploads:
             stored, data = await self._store.get(organization_id, reference)
         except MediaMissing as error:
             raise SendError(str(error), scope=Scope.MESSAGE, action=Action.DROP, code=error.code) from error
+        except OSError as error:
+            raise SendError(
+                f"the media store does not answer: {error.strerror or type(error).__name__}",
+                scope=Scope.NUMBER,
+                action=Action.RETRY,
+                code="media_store_unavailable",
+                retry_after_ms=_STORE_AWAY_MS,
+            ) from error
         name = reference.rpartition("/")[2]
         try:
             answer = await self._graph.post(

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from berrante.gateways.cloud import GRAPH_URL, GRAPH_VERSION, CloudNumber
+from berrante.gateways.protocol import Action, Scope, SendError
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.cloud_numbers.models import cloud_numbers
 from berrante.messaging.errors import Invalid, Missing, WrongState
@@ -18,7 +19,7 @@ from berrante.messaging.instances.models import instances
 from berrante.messaging.instances.tenancy import is_instance_id
 from berrante.messaging.outbound import sending_holds
 from berrante.messaging.outbound.policy.holding import Hold
-from berrante.store import Database
+from berrante.store import Database, EncryptionError
 
 _VERSION: Final = re.compile(r"v[0-9]{1,3}\.[0-9]{1,2}")
 _DIGITS: Final = re.compile(r"[0-9]{1,40}")
@@ -106,7 +107,10 @@ class CloudNumbers:
         return state_now
 
     async def __call__(self, *, organization_id: UUID, instance_id: str) -> CloudNumber | None:
-        """Return what the gateway needs of a number, as it was within the last 5 seconds; None without a token."""
+        """Return what the gateway needs of a number, as it was within the last 5 seconds; None without a token.
+
+        Raises ``SendError`` for a token that cannot be read.
+        """
         key = (organization_id, instance_id)
         known = self._believed.get(key)
         now_ms = self._clock()
@@ -117,8 +121,17 @@ class CloudNumbers:
             .join(instances, instances.c.id == cloud_numbers.c.instance_id)
             .where(cloud_numbers.c.instance_id == instance_id, cloud_numbers.c.organization_id == organization_id)
         )
-        async with self._database.begin() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        try:
+            async with self._database.begin() as connection:
+                row = (await connection.execute(query)).one_or_none()
+        except EncryptionError as error:
+            raise SendError(
+                str(error),
+                scope=Scope.NUMBER,
+                action=Action.HOLD,
+                code="no_access_token",
+                remedy="add the key that sealed the token, or give the number a new one",
+            ) from error
         number = None
         if row is not None and row.access_token is not None and row.phone_number_id:
             number = CloudNumber(

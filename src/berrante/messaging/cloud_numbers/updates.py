@@ -1,6 +1,6 @@
 """Applies what WhatsApp says of numbers, accounts, templates and contacts; the last word on each subject holds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from berrante.messaging.cloud_numbers.meaning import Lift, Meaning, Place, Prefe
 from berrante.messaging.cloud_numbers.models import cloud_numbers, number_updates
 from berrante.messaging.contacts.models import contacts
 from berrante.messaging.errors import Invalid
+from berrante.messaging.instances.models import instances
 from berrante.messaging.messages.content import clean
 from berrante.messaging.outbound import sending_holds
 from berrante.messaging.outbound.policy.holding import Hold, contact_hold
@@ -39,11 +40,15 @@ async def apply(
     row = {"subject": clean(subject), "kind": clean(kind), "details": clean(dict(details)), "at": at}
     signals: list[Signal] = []
     is_news = False
-    for id_ in await _concerned(connection, organization_id, instance_id, account_id):
+    concerned = await _concerned(connection, organization_id, instance_id, account_id)
+    named = await _named(connection, details, concerned)
+    for id_ in concerned:
         if not await _remember(connection, row, organization_id=organization_id, instance_id=id_):
             continue
         is_news = True
         for meaning in meaning_of(kind, details):
+            if isinstance(meaning, SetQuality) and id_ not in named:
+                continue  # of another number of the account; a limit is the portfolio's
             signals += await _do(connection, meaning, organization_id=organization_id, instance_id=id_, now=now)
     return signals if is_news else None
 
@@ -60,6 +65,19 @@ async def _concerned(
     if account_id is None or account_of.get(instance_id) in {None, account_id}:
         found.add(instance_id)
     return sorted(found)  # in one order everywhere, as they are locked
+
+
+async def _named(connection: AsyncConnection, details: Mapping[str, Any], concerned: Sequence[str]) -> Sequence[str]:
+    """Return which of the numbers an update names as it is shown; the only one there is needs no name."""
+    digits = _digits(details.get("display_phone_number"))
+    if len(concerned) == 1 or not digits:
+        return concerned if len(concerned) == 1 else ()
+    query = select(instances.c.id, instances.c.display_number).where(instances.c.id.in_(concerned))
+    return [row.id for row in await connection.execute(query) if _digits(row.display_number) == digits]
+
+
+def _digits(shown: object) -> str:
+    return "".join(letter for letter in shown if letter.isdecimal()) if isinstance(shown, str) else ""
 
 
 async def _remember(

@@ -85,7 +85,7 @@ class Reactions:
                     return Snooze(min(delay_ms, LOOK_MS))
                 if holds is not None:
                     self._rests.hold(_lane(payload, holds), delay_ms)
-                elif error.scope is Scope.RECIPIENT:
+                elif error.scope is Scope.RECIPIENT and not error.campaigns_only:
                     self._rests.hold(pair, delay_ms)
                 return Snooze(delay_ms)
 
