@@ -78,7 +78,7 @@ def test_migrate_says_the_revision_and_may_be_repeated() -> None:
     for _ in range(2):
         result = _runner.invoke(app, ["migrate"])
         assert result.exit_code == 0
-        assert "revision 0001" in result.output
+        assert "revision 0007" in result.output
 
 
 @pytest.mark.usefixtures("engines")
