@@ -3,17 +3,21 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install up test check bench lock format clean
+.PHONY: install assets up test check bench lock format clean
 
 install: $(VENV)/installed
 
 # uv installs in seconds what pip takes a minute for; it comes from PyPI itself, pinned by hash as all the rest.
-$(VENV)/installed: pyproject.toml requirements/install.txt requirements/dev.txt
+$(VENV)/installed: pyproject.toml requirements/install.txt requirements/dev.txt hatch_build.py frontend/package-lock.json
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/install.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
+
+# What the install does too; alone, for when npm was out of reach then.
+assets: install
+	$(BIN)/python hatch_build.py
 
 up: install
 	$(BIN)/berrante up --demo

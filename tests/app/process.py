@@ -14,7 +14,13 @@ from berrante.web.app import create_app
 
 def settings_for(*, redis_url: str, database_url: str, prefix: str, **changed: Any) -> Settings:
     """The defaults on these engines; rates off, so that no test waits for a window."""
-    settings = load(redis_url=redis_url, database_url=database_url, queue_prefix=prefix, stop_deadline_ms=2_000)
+    settings = load(
+        redis_url=redis_url,
+        database_url=database_url,
+        queue_prefix=prefix,
+        stop_deadline_ms=2_000,
+        secret_key="test-" * 8,
+    )
     unlimited = {
         name: settings.queue(name).model_copy(update={"rate_max": 0}) for name in ("message", "automation", "campaign")
     }

@@ -48,6 +48,8 @@ async def test_a_taken_port_is_named_with_the_remedy() -> None:
     port = int(address_of(first).rpartition(":")[2])
     with pytest.raises(PortTaken, match=rf"port {port} .* --port"):
         listen("127.0.0.1", port)
+    with pytest.raises(PortTaken, match="--health-port"):
+        listen("127.0.0.1", port, option="--health-port")
     first.close()
 
 

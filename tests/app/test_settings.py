@@ -27,6 +27,7 @@ def test_jobs_are_run_and_kept_as_the_domain_says_by_default() -> None:
         ("automation", 5, (20, 1_000)),
         ("campaign", 3, (100, 60_000)),
         ("outbound", 50, None),
+        ("webhook", 50, None),
         ("maintenance", 1, None),
     ],
 )

@@ -9,12 +9,15 @@ from sqlalchemy import func, select
 from typer.testing import CliRunner
 
 from berrante import __version__
+from berrante.app.reaching import newest_revision
 from berrante.cli import app
-from berrante.engine import Connection
+from berrante.engine import Connection, Job, NewJob, Queue, Unrecoverable, WorkerOptions
+from berrante.engine.notices import JobFailed
 from berrante.messaging.organizations.models import organizations
 from berrante.settings import markdown
 from berrante.store import Database
 from tests.cli.command import ran
+from tests.probes import Probe, working
 
 _runner = CliRunner()
 
@@ -70,7 +73,9 @@ async def test_an_unreachable_redis_ends_with_2_and_the_variable(tmp_path: Path,
 def test_a_queue_that_nobody_works_on_is_refused() -> None:
     result = _runner.invoke(app, ["worker", "dead-letter"])
     assert result.exit_code == 2
-    assert "message, automation, campaign, outbound, maintenance" in " ".join(result.output.replace("│", "").split())
+    assert "message, automation, campaign, outbound, webhook, maintenance" in " ".join(
+        result.output.replace("│", "").split()
+    )
 
 
 @pytest.mark.usefixtures("engines")
@@ -78,13 +83,14 @@ def test_migrate_says_the_revision_and_may_be_repeated() -> None:
     for _ in range(2):
         result = _runner.invoke(app, ["migrate"])
         assert result.exit_code == 0
-        assert "revision 0007" in result.output
+        assert f"revision {newest_revision()}" in result.output
 
 
 @pytest.mark.usefixtures("engines")
 def test_the_doctor_finds_healthy_engines_healthy() -> None:
     result = _runner.invoke(app, ["doctor"])
     assert result.exit_code == 0, result.output
+    assert "the web side acts as berrante_web" in result.output
     assert "✗" not in result.output
     assert all(name in result.output for name in ("Python", "Valkey", "noeviction", "PostgreSQL", "revision"))
 
@@ -152,3 +158,46 @@ def _left_behind(redis_url: str, database_url: str) -> tuple[list[bytes], int]:
         return keys, number
 
     return asyncio.run(look())
+
+
+async def _leave_failed(redis_url: str, prefix: str) -> None:
+    async def handle(job: Job) -> object:
+        raise Unrecoverable(f"no such instance: {job.data['n']}")
+
+    async with Connection.from_url(redis_url) as connection:
+        queue, probe = Queue("message", connection, prefix=prefix), Probe()
+        await queue.add_bulk([NewJob("incoming", {"n": number}) for number in range(3)])
+        options = WorkerOptions(dead_letters="dead-letter")
+        async with working("message", handle, connection, options, prefix=prefix, probe=probe):
+            await probe.seen(JobFailed, 3)
+
+
+@pytest.mark.usefixtures("engines")
+def test_failed_jobs_run_again_and_old_jobs_are_cleaned(redis_url: str, prefix: str) -> None:
+    asyncio.run(_leave_failed(redis_url, prefix))
+    would = _runner.invoke(app, ["queues", "retry-failed", "--dry-run"])
+    assert "3 jobs would run again" in would.output
+    assert "2 jobs run again" in _runner.invoke(app, ["queues", "retry-failed", "--limit", "2", "--yes"]).output
+    assert "0 jobs run again" in _runner.invoke(app, ["queues", "retry-failed", "--reason", "other"]).output
+    old = ["queues", "clean", "--queue", "message", "--older-than", "0s"]
+    assert "1 jobs would be removed" in _runner.invoke(app, [*old, "--dry-run"]).output
+    assert _runner.invoke(app, old, input="n\n").exit_code == 1
+    assert "1 jobs removed" in _runner.invoke(app, old, input="y\n").output
+    assert "0 jobs removed" in _runner.invoke(app, old).output
+    counts = json.loads(_runner.invoke(app, ["queues", "stats", "--json"]).output)
+    assert (counts["message"]["waiting"], counts["message"]["failed"]) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["clean", "--older-than", "soon"], "24h"),
+        (["clean", "--state", "active"], "cannot be cleaned"),
+        (["clean", "--queue", "dead-letter"], "choose from"),
+        (["retry-failed", "--limit", "0"], "--limit"),
+    ],
+)
+def test_a_wrong_option_is_named(arguments: list[str], said: str) -> None:
+    result = _runner.invoke(app, ["queues", *arguments])
+    assert result.exit_code == 2
+    assert said in result.output

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from berrante.engine import Snooze
+from berrante.engine import RateLimited, Snooze
 from berrante.gateways.protocol import TemplateContent
 from berrante.gateways.refusals import refusal
 from berrante.messaging.cloud_numbers import CloudNumbers
@@ -214,10 +214,10 @@ async def test_a_number_that_is_too_fast_is_halved_once_and_recovers(platform):
     platform.gateway.answers.extend(gathered)
 
     first = await send(platform, ids[0], handler)
-    assert isinstance(first, Snooze)
+    assert isinstance(first, RateLimited)
     assert 1_000 <= first.delay_ms <= 5_000
     other_process = platform.handlers()[OUTBOUND]
-    assert isinstance(await send(platform, ids[1], other_process), Snooze)
+    assert isinstance(await send(platform, ids[1], other_process), RateLimited)
     assert [signal.per_s for signal in platform.signals if isinstance(signal, RateChanged)] == [40.0]
 
     platform.ahead_ms += 30_000

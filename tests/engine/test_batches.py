@@ -175,7 +175,7 @@ async def test_concurrency_counts_batches(queue: Queue, connection: Connection, 
         assert (await queue.counts())[State.WAITING] == 15
         release.set()
         await probe.seen(JobCompleted, 28)
-    assert running == [3, 10, 10, 5]
+    assert (running[:2], sorted(running[2:])) == ([3, 10], [5, 10])  # the last two begin together
 
 
 async def test_a_batch_waits_for_company_until_it_is_full(queue: Queue, connection: Connection, probe: Probe) -> None:

@@ -15,6 +15,7 @@ from berrante.gateways.protocol import Content, Gateway
 from berrante.messaging import tables
 from berrante.messaging.automations import Automations
 from berrante.messaging.campaigns import Campaigns
+from berrante.messaging.endpoints import Deliveries, Endpoints, Sender
 from berrante.messaging.handlers import handlers
 from berrante.messaging.instances import Instance
 from berrante.messaging.intake import Intake
@@ -42,6 +43,7 @@ class Platform:
     instance: Instance
     gateway: ScriptedGateway
     ahead_ms: int = 0
+    sender: Sender = field(default_factory=lambda: Sender(allow_loopback=True))
     notices: list[Notice] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
     _running: list[tuple[Worker, asyncio.Task[None]]] = field(default_factory=list)
@@ -65,6 +67,14 @@ class Platform:
     def campaigns(self) -> Campaigns:
         return Campaigns(self.database, self.queues)
 
+    @property
+    def endpoints(self) -> Endpoints:
+        return Endpoints(self.database, self.queues, allow_loopback=True, clock=self.clock)
+
+    @property
+    def deliveries(self) -> Deliveries:
+        return Deliveries(self.database, self.queues, clock=self.clock)
+
     def outbound(self, gateways: Mapping[str, Gateway] | None = None) -> Outbound:
         return Outbound(self.database, self.queues, gateways or {self.gateway.name: self.gateway}, self.clock)
 
@@ -75,6 +85,7 @@ class Platform:
             gateways=gateways or {self.gateway.name: self.gateway},
             clock=self.clock,
             listener=self.listen,
+            sender=self.sender,
         )
 
     async def listen(self, signal: Signal) -> None:

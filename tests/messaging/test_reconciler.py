@@ -6,9 +6,10 @@ import pytest
 
 from berrante.engine import State
 from berrante.messaging.handlers import handlers
+from berrante.messaging.maintenance import schedule_maintenance
 from berrante.messaging.messages import MessageStatus
 from berrante.messaging.queues import QueueName
-from berrante.messaging.reconciler import Swept, schedule_reconciler
+from berrante.messaging.reconciler import Swept
 from tests.messaging.platform import Platform
 from tests.waiting import until
 
@@ -143,10 +144,10 @@ async def test_more_rows_than_a_batch_are_all_found(platform: Platform, monkeypa
 async def test_the_schedule_runs_it_at_once_and_goes_on(platform: Platform) -> None:
     message_id = await platform.queued_message()
     platform.ahead_ms = MINUTE_MS + 1_000
-    await schedule_reconciler(platform.queues)
-    await schedule_reconciler(platform.queues)
+    await schedule_maintenance(platform.queues)
+    await schedule_maintenance(platform.queues)
     platform.work(QueueName.MAINTENANCE, QueueName.OUTBOUND)
 
     await platform.until_status(message_id, MessageStatus.SENT)
-    (scheduler,) = await platform.queues.maintenance.schedulers.list()
-    assert (scheduler.id, scheduler.every_ms) == ("reconcile", MINUTE_MS)
+    schedulers = await platform.queues.maintenance.schedulers.list()
+    assert {each.id: each.every_ms for each in schedulers} == {"reconcile": MINUTE_MS, "retain": 60 * MINUTE_MS}

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.errors import Invalid, Missing, Taken
-from berrante.messaging.instances import Instances
+from berrante.messaging.instances import Instance, Instances, InstanceSettings
 from berrante.messaging.organizations import Organizations
 from berrante.messaging.people import People
 from berrante.messaging.tables import api_keys, people
@@ -45,7 +45,7 @@ async def test_the_owner_is_made_once_whoever_asks(database: Database) -> None:
     owner = await People(database).verify(" OWNER@example.com", "long enough")
     assert owner is not None
     assert (owner.email, owner.role, owner.organization_id) == ("owner@example.com", "owner", None)
-    assert await People(database).get(owner.id) == owner
+    assert owner.last_login_at is not None
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,11 @@ async def test_a_key_opens_its_organization_until_it_is_revoked(platform: Platfo
 
     assert secret.startswith("brt_live_")
     assert secret.startswith(key.prefix)
+    # The answer is the key before this use, which is noted.
     assert await keys.verify(secret) == key
+    key = await keys.get(platform.organization.id, key.id)
+    assert key is not None
+    assert key.last_used_at is not None
     assert await keys.verify(secret[:-1]) is None
     assert await keys.verify("\ud800") is None
     assert await keys.list(platform.organization.id) == [key]
@@ -214,3 +218,39 @@ async def test_unknown_webhooks_are_counted_by_all_at_once(platform: Platform) -
     assert counts == {"calls": 10, "flows": 20, "x" * 200: 2, "nul�": 1}
     other = await Organizations(platform.database).create("Other")
     assert await unknowns.list(other.id, "sales") == {}
+
+
+async def test_an_instances_settings_are_changed_key_by_key_and_told(platform: Platform) -> None:
+    told: list[tuple[str, InstanceSettings]] = []
+
+    async def hook(instance: Instance, settings: InstanceSettings) -> None:
+        told.append((instance.id, settings))
+
+    service = Instances(platform.database, on_settings=hook)
+    ours = platform.organization.id
+    await service.update(ours, "sales", settings={"pace": {"rate": {"max": 2, "per_ms": 1_500}}})
+    changed = await service.update(ours, "sales", display_number="+551140000000", settings={"paused": True})
+    assert changed.configuration == InstanceSettings(rate_max=2, rate_per_ms=1_500, paused=True)
+    assert changed.display_number == "+551140000000"
+    assert told[-1] == ("sales", changed.configuration)
+    assert await service.list_all() == [changed]
+    with pytest.raises(Invalid, match=r"pace\.jitter"):
+        await service.update(ours, "sales", settings={"pace": {"jitter": 2}})
+    assert len(told) == 2
+
+
+async def test_two_changes_at_once_are_both_kept(platform: Platform) -> None:
+    service, ours = Instances(platform.database), platform.organization.id
+    await asyncio.gather(
+        service.update(ours, "sales", settings={"paused": True}),
+        service.update(ours, "sales", settings={"pace": {"jitter": 0.5}}),
+    )
+    (found,) = await service.list_all()
+    assert found.configuration == InstanceSettings(jitter=0.5, paused=True)
+
+
+async def test_another_organizations_instance_cannot_be_changed(platform: Platform) -> None:
+    other = await Organizations(platform.database).create("Other")
+    for instance_id in ("sales", "nobody", "a:b"):
+        with pytest.raises(Missing):
+            await Instances(platform.database).update(other.id, instance_id, settings={"paused": True})

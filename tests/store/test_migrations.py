@@ -11,8 +11,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
+from berrante.app.reaching import newest_revision
 from berrante.embedded import EmbeddedPostgres
 from berrante.messaging import tables
+from berrante.messaging.people import WORK_SCOPES
 from berrante.store import Database, downgrade, metadata, migrate, revision
 
 
@@ -84,7 +86,7 @@ async def test_migrating_from_several_places_at_once_is_safe(empty_url: str) -> 
     await asyncio.gather(*(migrate(empty_url) for _ in range(4)))
     await migrate(empty_url)
 
-    assert await revision(empty_url) == "0007"
+    assert await revision(empty_url) == newest_revision()
     assert {row[1] for row in await _catalogue(empty_url)} == set(metadata.tables)
 
 
@@ -98,3 +100,26 @@ async def test_a_migration_can_be_taken_back_and_done_again(empty_url: str) -> N
 
     await migrate(empty_url)
     assert await _catalogue(empty_url) == before
+
+
+async def test_members_become_agents_and_keys_keep_what_they_could_do(empty_url: str) -> None:
+    await migrate(empty_url)
+    await downgrade(empty_url, "0002")
+    database = Database(empty_url)
+    async with database.begin() as connection:
+        for statement in (
+            "INSERT INTO organizations (id, name) VALUES (gen_random_uuid(), 'Acme')",
+            "INSERT INTO people SELECT gen_random_uuid(), id, 'ana@example.com', '-', 'member' FROM organizations",
+            "INSERT INTO api_keys SELECT gen_random_uuid(), id, 'CI', 'brt_live_', '-' FROM organizations",
+        ):
+            await connection.execute(text(statement))
+    await migrate(empty_url)
+
+    async with database.begin() as connection:
+        assert (await connection.execute(text("SELECT role FROM people"))).scalars().all() == ["agent"]
+        (scopes,) = (await connection.execute(text("SELECT scopes FROM api_keys"))).scalars()
+        assert frozenset(scopes) == WORK_SCOPES
+    await downgrade(empty_url, "0002")
+    async with database.begin() as connection:
+        assert (await connection.execute(text("SELECT role FROM people"))).scalars().all() == ["member"]
+    await database.close()

@@ -2,13 +2,14 @@
 
 from berrante.app.application import Application
 from berrante.app.engines import Engines, open_engines
-from berrante.app.errors import AppError, EngineUnreachable, NotMigrated, PortTaken
+from berrante.app.errors import AppError, EngineUnfit, EngineUnreachable, NotMigrated, PortTaken
 from berrante.app.options import WORKED
 
 __all__ = [
     "WORKED",
     "AppError",
     "Application",
+    "EngineUnfit",
     "EngineUnreachable",
     "Engines",
     "NotMigrated",

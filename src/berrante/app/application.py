@@ -3,39 +3,55 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
+from berrante import __version__
 from berrante.app.encryption import cipher_of
 from berrante.app.engines import Engines, open_engines
 from berrante.app.observing import observed
-from berrante.app.options import WORKED, job_options, worker_options
+from berrante.app.options import WORKED, job_options, kept_for, worker_options
 from berrante.app.reaching import reach
+from berrante.app.secret import secret_key
+from berrante.app.signals import Signals
 from berrante.engine import Connection, Worker
+from berrante.engine.notices import Notice
 from berrante.gateways.cloud import CloudGateway
+from berrante.gateways.measured import measured
 from berrante.gateways.media import FolderMediaStore
 from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
+from berrante.messaging.audit import AuditLog
 from berrante.messaging.automations import Automations
 from berrante.messaging.campaigns import Campaigns
 from berrante.messaging.cloud_numbers import CloudNumbers
+from berrante.messaging.contact_imports import ContactImports
+from berrante.messaging.contacts import Contacts
+from berrante.messaging.conversations import Conversations
+from berrante.messaging.dead_letters import Triage
+from berrante.messaging.endpoints import Deliveries, Endpoints, Sender
 from berrante.messaging.handlers import handlers
+from berrante.messaging.idempotency import IdempotencyKeys
 from berrante.messaging.instances import Instances
 from berrante.messaging.instances.sealing import seal_all
 from berrante.messaging.intake import Intake
+from berrante.messaging.limits import RateLimiter
+from berrante.messaging.maintenance import schedule_maintenance
 from berrante.messaging.messages import Messages
 from berrante.messaging.organizations import Organizations
+from berrante.messaging.outbound.pacing import Pacing
+from berrante.messaging.outbound.rates import slowed_rates
 from berrante.messaging.outbound.service import Outbound
-from berrante.messaging.people import People
+from berrante.messaging.people import LoginAttempts, People, Sessions
 from berrante.messaging.queues import QueueName, open_queues
-from berrante.messaging.reconciler import schedule_reconciler
+from berrante.messaging.quotas import Quotas
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
-from berrante.telemetry import events, log_notice
+from berrante.telemetry import Metrics, events, log_notice, trace
 
 if TYPE_CHECKING:
     from berrante.gateways.protocol import Gateway
-
 
 _UNREADABLE: Final = "for unreadable ones add their key to BERRANTE_ENCRYPTION_KEY, or set them anew"
 
@@ -62,22 +78,52 @@ class Application:
         self.engines = engines
         self.database = database
         self.connection = connection
-        self.queues = open_queues(connection, prefix=settings.queue_prefix, options=job_options(settings))
+        self.queues = open_queues(
+            connection, prefix=settings.queue_prefix, options=job_options(settings), trace_context=trace.carrier
+        )
         self.intake = Intake(self.queues)
         self.simulator = Simulator(self.intake, clock=connection.now_ms, latency_ms=latency_ms)
         self.cloud_numbers = CloudNumbers(database, clock=connection.now_ms)
         self.media = FolderMediaStore(settings.media_dir or settings.data_dir / "media")
         self.cloud = CloudGateway(self.cloud_numbers, self.media, clock=connection.now_ms)
-        self.gateways: dict[str, Gateway] = {self.simulator.name: self.simulator, self.cloud.name: self.cloud}
+        self.metrics = Metrics(version=__version__)
+        gateways: tuple[Gateway, ...] = (self.simulator, self.cloud)
+        self.gateways = {gateway.name: measured(gateway, self.metrics) for gateway in gateways}
         self.organizations = Organizations(database)
         self.people = People(database)
-        self.instances = Instances(database)
+        self.sessions = Sessions(database)
+        self.login_attempts = LoginAttempts(connection.redis, prefix=settings.queue_prefix)
+        self.audit_log = AuditLog(database)
+        self.quotas = Quotas(database, connection.redis, prefix=settings.queue_prefix, clock=connection.now_ms)
+        self.rate_limiter = RateLimiter(connection.redis, prefix=settings.queue_prefix)
+        defaults = worker_options(settings, QueueName.OUTBOUND).groups
+        self.pacing = Pacing(
+            outbound=self.queues.outbound,
+            delayed=_pace_delayed,
+            slowed=partial(slowed_rates, database),
+            default=defaults.rate if defaults else None,
+        )
+        self.instances = Instances(database, on_settings=self.pacing.apply)
         self.api_keys = ApiKeys(database)
         self.messages = Messages(database)
+        self.contacts = Contacts(database, connection.now_ms)
+        self.contact_imports = ContactImports(database)
+        self.conversations = Conversations(database, connection.now_ms)
         self.automations = Automations(database)
         self.campaigns = Campaigns(database, self.queues)
-        self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms)
+        self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms, quotas=self.quotas)
+        self.triage = Triage(self.queues.dead_letters, connection.now_ms)
+        self.endpoints = Endpoints(
+            database, self.queues, allow_loopback=settings.webhooks.allow_loopback, clock=connection.now_ms
+        )
+        self.deliveries = Deliveries(database, self.queues, clock=connection.now_ms)
+        self.idempotency_keys = IdempotencyKeys(database)
         self.unknowns = WebhookUnknowns(database)
+
+    @cached_property
+    def secret_key(self) -> str:
+        """What signs sessions; only the web side asks, so only there a missing one matters."""
+        return secret_key(self.settings)
 
     @classmethod
     @asynccontextmanager
@@ -115,18 +161,31 @@ class Application:
             finally:
                 await database.close()
 
+    def _hear(self, notice: Notice) -> None:
+        log_notice(notice)
+        self.metrics.hear(notice)
+
     async def run_workers(self, names: Iterable[QueueName] = WORKED, *, until: asyncio.Event) -> None:
         """Work on the queues until the event is set; then end what runs, within the settings' deadline.
 
-        With ``outbound`` the simulator runs too, and with ``maintenance`` the reconciler. If one of them raises, the
+        With ``outbound`` the simulator runs too, and with ``maintenance`` its schedules. If one of them raises, the
         others are stopped and it is raised here.
         """
         worked = list(dict.fromkeys(names))
         handle = handlers(
-            database=self.database, queues=self.queues, gateways=self.gateways, clock=self.connection.now_ms
+            database=self.database,
+            queues=self.queues,
+            gateways=self.gateways,
+            clock=self.connection.now_ms,
+            kept_for=kept_for(self.settings),
+            sender=Sender(allow_loopback=self.settings.webhooks.allow_loopback),
+            pacing=self.pacing,
+            listener=Signals(self.database, self.instances, self.pacing, clock=self.connection.now_ms),
         )
+        if QueueName.OUTBOUND in worked:
+            await self.pacing.reconcile(await self.instances.list_all())
         if QueueName.MAINTENANCE in worked:
-            await schedule_reconciler(self.queues)
+            await schedule_maintenance(self.queues)
         workers = [
             Worker(
                 name.value,
@@ -134,7 +193,7 @@ class Application:
                 self.connection,
                 worker_options(self.settings, name),
                 prefix=self.settings.queue_prefix,
-                listener=log_notice,
+                listener=self._hear,
             )
             for name in worked
         ]
@@ -153,3 +212,8 @@ class Application:
         for outcome in ended:
             if isinstance(outcome, Exception):
                 raise outcome
+
+
+def _pace_delayed(instance_id: str, reason: str) -> None:
+    hint = "the settings are stored, and reach Redis within a minute of its return"
+    events.PACE_DELAYED(instance_id=instance_id, reason=reason, hint=hint)

@@ -3,12 +3,10 @@
 Whatever is there is kept: a second start finds the first one's demo, and shows no secret again.
 """
 
-import asyncio
 import secrets
 from dataclasses import dataclass, replace
 from typing import Final
 
-from argon2 import PasswordHasher
 from pydantic import SecretStr
 from sqlalchemy import update
 
@@ -16,7 +14,6 @@ from berrante.app.application import Application
 from berrante.gateways.simulator import Chatter
 from berrante.messaging.instances import Instance
 from berrante.messaging.instances.models import instances
-from berrante.messaging.people.models import people
 from berrante.telemetry import events
 
 INSTANCE_ID: Final = "demo"
@@ -130,10 +127,7 @@ async def _owner(application: Application) -> str | None:
         return password
     if given is None or await application.people.verify(owner.email, given):
         return None
-    hashed = await asyncio.to_thread(PasswordHasher().hash, given)
-    async with application.database.begin() as connection:
-        mine = people.c.email == owner.email.strip().lower()
-        await connection.execute(update(people).where(mine).values(password_hash=hashed))
+    await application.people.reset_owner(owner.email, given)
     return given
 
 

@@ -3,23 +3,25 @@
 import enum
 import platform
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
+from uuid import UUID
 
+from redis.exceptions import ResponseError
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from berrante.app.engines import Engines, open_engines
 from berrante.app.errors import EngineUnreachable
 from berrante.app.reaching import newest_revision, reach_database, reach_redis
 from berrante.embedded import EmbeddedError
 from berrante.engine import Connection, IncompatibleScripts
+from berrante.engine.policy.server_fitness import Flaw, Weight, flaws, server_of
 from berrante.engine.wire.scripts import check_compatible
 from berrante.settings import Settings, unknown_variables
-from berrante.store import Database, revision
+from berrante.store import Database, revision, unguarded_tables
 
-_OLDEST_REDIS: Final = (7, 0)
-_OLDEST_VALKEY: Final = (8, 0)
 _OLDEST_POSTGRES: Final = 140_000
 
 
@@ -53,6 +55,23 @@ def judged(name: str, detail: str, *, fits: bool, remedy: str, otherwise: Verdic
 
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
     """Yield the findings. Embedded engines are started for this if nothing runs on the data folder."""
+    for finding in examine_process():
+        yield finding
+    try:
+        async with open_engines(settings) as engines:
+            for finding in await examine_engines(engines):
+                yield finding
+    except EmbeddedError as error:
+        yield Finding(
+            name="embedded engines",
+            verdict=Verdict.BAD,
+            detail=str(error),
+            remedy="or set REDIS_URL and DATABASE_URL",
+        )
+
+
+def examine_process() -> Iterator[Finding]:
+    """Yield what can be said without any engine."""
     yield judged(
         "Python", platform.python_version(), fits=sys.version_info >= (3, 11), remedy="install Python 3.11 or newer"
     )
@@ -65,17 +84,11 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         otherwise=Verdict.DOUBTFUL,
     )
     yield _scripts()
-    try:
-        async with open_engines(settings) as engines:
-            for finding in [*await _redis(engines), *await _database(engines)]:
-                yield finding
-    except EmbeddedError as error:
-        yield Finding(
-            name="embedded engines",
-            verdict=Verdict.BAD,
-            detail=str(error),
-            remedy="or set REDIS_URL and DATABASE_URL",
-        )
+
+
+async def examine_engines(engines: Engines) -> list[Finding]:
+    """Return what is to be said of engines that run."""
+    return [*await _redis(engines), *await _database(engines)]
 
 
 def _scripts() -> Finding:
@@ -95,33 +108,37 @@ async def _redis(engines: Engines) -> list[Finding]:
         except EngineUnreachable as error:
             remedy = "start Redis, or correct REDIS_URL"
             return [Finding(name="Redis", verdict=Verdict.BAD, detail=str(error), remedy=remedy)]
-        about: dict[str, Any] = await connection.redis.info()
-    is_valkey = "valkey_version" in about
-    version = str(about["valkey_version"] if is_valkey else about["redis_version"])
-    oldest = _OLDEST_VALKEY if is_valkey else _OLDEST_REDIS
-    name = "Valkey" if is_valkey else "Redis"
-    policy = str(about.get("maxmemory_policy", "unknown"))
+        try:
+            server = server_of(await connection.redis.info())
+        except ResponseError as error:
+            remedy = "give its user +info, or look at its version and maxmemory-policy yourself"
+            return [Finding(name="Redis", verdict=Verdict.DOUBTFUL, detail=str(error), remedy=remedy)]
+    found = {flaw.code: flaw for flaw in flaws(server)}
+    looked_at = {
+        "version": (server.kind, f"{server.version}, {engines.redis_from}"),
+        "eviction_policy": ("maxmemory-policy", server.policy or "not told"),
+        "append_file": ("append-only file", _on_or_off(server.has_append_file)),
+        "persistence": ("writes to disk", "the last ones succeeded" if server.writes_well else "the last one failed"),
+        "memory": ("memory", f"{(server.used_bytes or 0) // 1_000_000} MB used"),
+        "replica": ("role", server.role or "not told"),
+        "evicted": ("thrown away", f"{server.evicted} keys"),
+    }
     return [
-        judged(
-            name,
-            f"{version}, {engines.redis_from}",
-            fits=tuple(int(part) for part in version.split(".")[:2]) >= oldest,
-            remedy=f"upgrade to {name} {oldest[0]} or newer",
-        ),
-        judged(
-            "maxmemory-policy",
-            policy,
-            fits=policy == "noeviction",
-            remedy="CONFIG SET maxmemory-policy noeviction: any other policy loses jobs",
-        ),
-        judged(
-            "append-only file",
-            "on" if about.get("aof_enabled") else "off",
-            fits=bool(about.get("aof_enabled")),
-            remedy="CONFIG SET appendonly yes: a restart loses jobs otherwise, until the reconciler adds them again",
-            otherwise=Verdict.DOUBTFUL,
-        ),
+        _finding(name, detail, found.get(code))
+        for code, (name, detail) in looked_at.items()
+        if code in found or code not in {"replica", "evicted"}
     ]
+
+
+def _on_or_off(value: bool | None) -> str:
+    return "not told" if value is None else "on" if value else "off"
+
+
+def _finding(name: str, detail: str, flaw: Flaw | None) -> Finding:
+    if flaw is None:
+        return good(name, detail)
+    verdict = Verdict.BAD if flaw.weight is Weight.REFUSED else Verdict.DOUBTFUL
+    return Finding(name=name, verdict=verdict, detail=detail, remedy=flaw.remedy)
 
 
 async def _database(engines: Engines) -> list[Finding]:
@@ -141,6 +158,7 @@ async def _database(engines: Engines) -> list[Finding]:
     else:
         remedy = f"run berrante migrate (to {newest})"
         tables = judged("tables", f"revision {found}" if found else "none yet", fits=found == newest, remedy=remedy)
+    guarded = [await _tenancy(engines)] if found == newest else []
     return [
         judged(
             "PostgreSQL",
@@ -149,4 +167,27 @@ async def _database(engines: Engines) -> list[Finding]:
             remedy=f"upgrade to PostgreSQL {_OLDEST_POSTGRES // 10_000} or newer",
         ),
         tables,
+        *guarded,
     ]
+
+
+async def _tenancy(engines: Engines) -> Finding:
+    """Look whether the web side can act as its role, and whether that role sees less than everything."""
+    database = Database(engines.database_url)
+    try:
+        async with database.tenant(UUID(int=0)) as connection:
+            role = str((await connection.execute(text("SELECT current_user"))).scalar_one())
+        async with database.begin() as connection:
+            unguarded = await unguarded_tables(connection)
+    except SQLAlchemyError as error:
+        remedy = "as an administrator, run GRANT berrante_web TO the login of DATABASE_URL"
+        detail = str(error).partition("\n")[0]
+        return Finding(name="row-level security", verdict=Verdict.BAD, detail=detail, remedy=remedy)
+    finally:
+        await database.close()
+    return judged(
+        "row-level security",
+        f"not on {', '.join(unguarded)}" if unguarded else f"the web side acts as {role}",
+        fits=not unguarded,
+        remedy="run berrante migrate; tables of your own need enable_tenancy",
+    )

@@ -2,10 +2,14 @@
 
 AppError
 ├── EngineUnreachable   a configured Redis or PostgreSQL does not answer
+├── EngineUnfit         a configured Redis would lose jobs, or cannot take them
 ├── NotMigrated         the database's tables are not the newest
-└── PortTaken           another program listens on the web side's port
+├── PortTaken           another program listens on the web side's port
+└── SecretUnreadable    the development secret cannot be kept in the data folder
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -26,6 +30,18 @@ class EngineUnreachable(AppError):
         self.variable = variable
 
 
+class EngineUnfit(AppError):
+    """A configured Redis would lose jobs, or cannot take them; the message has a remedy for each reason."""
+
+    code = "engine_unfit"
+
+    def __init__(self, engine: str, *, variable: str, reasons: Sequence[tuple[str, str]]) -> None:
+        said = "; ".join(f"{reason}: {remedy}" for reason, remedy in reasons)
+        super().__init__(f"{engine} of {variable} is not fit to hold queues: {said}")
+        self.engine = engine
+        self.variable = variable
+
+
 class NotMigrated(AppError):
     """The database's tables are not the newest."""
 
@@ -42,7 +58,17 @@ class PortTaken(AppError):
 
     code = "port_taken"
 
-    def __init__(self, host: str, port: int, *, reason: str) -> None:
-        super().__init__(f"cannot listen on {host} port {port} ({reason}): choose another with --port")
+    def __init__(self, host: str, port: int, *, reason: str, option: str = "--port") -> None:
+        super().__init__(f"cannot listen on {host} port {port} ({reason}): choose another with {option}")
         self.host = host
         self.port = port
+
+
+class SecretUnreadable(AppError):
+    """The development secret cannot be kept in the data folder."""
+
+    code = "secret_unreadable"
+
+    def __init__(self, path: Path, *, reason: str) -> None:
+        super().__init__(f"{path} cannot be read or made ({reason}): set BERRANTE_SECRET_KEY")
+        self.path = path

@@ -6,19 +6,24 @@ from typing import Any, Final
 import structlog
 
 from berrante.engine import Handler, Job
+from berrante.messaging.maintenance.schedules import RETAIN
 from berrante.messaging.queues import QueueName
-from berrante.telemetry import events, masked
+from berrante.messaging.reconciler import RECONCILE
+from berrante.telemetry import events, masked, trace
 from berrante.telemetry.worker_log import about
 
 _Told = Mapping[str, Any]
 
 
 def observed(name: QueueName, handler: Handler) -> Handler:
-    """Return the handler, but one that tells what came of a job; its own log lines carry the job's ids."""
+    """Return the handler, but one that tells what came of a job; its own log lines carry the job's ids and trace."""
     tell = _TELL[name]
 
     async def handle(job: Job) -> object:
-        with structlog.contextvars.bound_contextvars(queue=job.queue_name, job_id=job.id):
+        with (
+            trace.continued(job.trace_context),
+            structlog.contextvars.bound_contextvars(queue=job.queue_name, job_id=job.id),
+        ):
             outcome = await handler(job)
             data = job.data
             tell(job, data if isinstance(data, Mapping) else {}, outcome if isinstance(outcome, Mapping) else {})
@@ -67,9 +72,22 @@ def _outbound(job: Job, data: _Told, outcome: _Told) -> None:
         )
 
 
+def _webhook(job: Job, data: _Told, outcome: _Told) -> None:
+    if "status" in outcome:
+        named = {"webhook_id": data.get("endpointId"), "delivery_id": data.get("deliveryId")}
+        events.WEBHOOK_SETTLED(
+            **about(job), **named, outcome=outcome["status"], code=outcome.get("code"), reason=outcome.get("reason")
+        )
+        if outcome.get("disabled"):
+            hint = "its organization has to mend it and enable it again: PATCH /v1/webhooks/{id}"
+            events.WEBHOOK_DISABLED(**about(job), **named, reason=outcome["disabled"], hint=hint)
+
+
 def _maintenance(job: Job, _: _Told, outcome: _Told) -> None:
     found = {name: number for name, number in outcome.items() if number}
-    if found:
+    if found and job.name == RETAIN:
+        events.RETAINED(**about(job), outcome=found)
+    elif found and job.name == RECONCILE:
         hint = "a process was killed between commit and enqueue, or Redis lost data; nothing else was lost"
         events.RECONCILED(**about(job), outcome=found, hint=hint)
 
@@ -79,5 +97,6 @@ _TELL: Final[Mapping[QueueName, Callable[[Job, _Told, _Told], None]]] = {
     QueueName.AUTOMATION: _automation,
     QueueName.CAMPAIGN: _campaign,
     QueueName.OUTBOUND: _outbound,
+    QueueName.WEBHOOK: _webhook,
     QueueName.MAINTENANCE: _maintenance,
 }

@@ -19,7 +19,7 @@ from berrante.settings import Settings
 from berrante.store import Database
 from berrante.store import migrate as migrate_store
 from berrante.telemetry import events
-from berrante.web.app import create_app
+from berrante.web.app import create_app, create_health_app
 
 Prepare = Callable[[Application, str], Awaitable[None]]
 
@@ -32,11 +32,13 @@ async def up(settings: Settings, *, prepare: Prepare) -> None:
     async with _process(settings, queues=WORKED, alone=True, migrating=True) as (application, stop):
         listener = listen(settings.host, settings.port)
         try:
+            beside = _private(application, stop)
             await prepare(application, address_of(listener))
             await _together(
                 stop,
                 application.run_workers(WORKED, until=stop),
-                serve(create_app(application), listener, until=stop),
+                serve(create_app(application), listener, until=stop, trusted_proxies=settings.trusted_proxies),
+                *beside,
             )
         finally:
             listener.close()
@@ -46,14 +48,16 @@ async def web(settings: Settings) -> None:
     """Run the web side until a signal."""
     async with _process(settings, queues=()) as (application, stop):
         listener = listen(settings.host, settings.port)
-        await serve(create_app(application), listener, until=stop)
+        serving = serve(create_app(application), listener, until=stop, trusted_proxies=settings.trusted_proxies)
+        await _together(stop, serving, *_private(application, stop))
 
 
 async def work(settings: Settings, names: Iterable[QueueName]) -> None:
     """Run workers until a signal."""
     worked = tuple(names)
     async with _process(settings, queues=worked) as (application, stop):
-        await application.run_workers(worked, until=stop)
+        beside = _private(application, stop)
+        await _together(stop, application.run_workers(worked, until=stop), *beside)
 
 
 async def migrate_database(settings: Settings) -> str:
@@ -86,6 +90,15 @@ async def _process(
             stopping_at = time.monotonic()
     if stopping_at is not None:
         events.STOPPED(took_ms=round((time.monotonic() - stopping_at) * 1_000))
+
+
+def _private(application: Application, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+    """Return what serves health and metrics on a port of their own, if there is to be one; raises ``PortTaken``."""
+    settings = application.settings
+    if not settings.health_port:
+        return []
+    listener = listen(settings.health_host, settings.health_port, option="--health-port")
+    return [serve(create_health_app(application), listener, until=stop)]
 
 
 async def _together(stop: asyncio.Event, *parts: Coroutine[Any, Any, None]) -> None:

@@ -16,8 +16,8 @@ from berrante.telemetry import events
 _GRACE_S: Final = 3
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Take the port (0: any free one); raises ``PortTaken``."""
+def listen(host: str, port: int, *, option: str = "--port") -> socket.socket:
+    """Take the port (0: any free one); raises ``PortTaken``, which names the ``option`` that chooses another."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -25,7 +25,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise PortTaken(host, port, reason=error.strerror or str(error)) from error
+        raise PortTaken(host, port, reason=error.strerror or str(error), option=option) from error
     return listener
 
 
@@ -36,14 +36,21 @@ def address_of(listener: socket.socket) -> str:
     return f"http://{shown}:{port}"
 
 
-async def serve(app: ASGIApp, listener: socket.socket, *, until: asyncio.Event) -> None:
-    """Serve until the event is set; then finish what runs, for some seconds at most."""
+async def serve(
+    app: ASGIApp, listener: socket.socket, *, until: asyncio.Event, trusted_proxies: str = "127.0.0.1"
+) -> None:
+    """Serve until the event is set; then finish what runs, for some seconds at most.
+
+    Only ``trusted_proxies`` may say in ``X-Forwarded-For`` who is asking.
+    """
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         lifespan="on",
         server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=trusted_proxies,
         timeout_graceful_shutdown=_GRACE_S,
     )
     server = _Server(config, url=address_of(listener))

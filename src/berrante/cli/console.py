@@ -1,11 +1,13 @@
 """Where commands write: results to standard output, everything else to standard error."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import uvloop
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from berrante.settings import LogFormat, LogLevel, Settings, unknown_variables
 from berrante.telemetry import configure, events
@@ -28,3 +30,12 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, on uvloop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
+
+
+@contextmanager
+def counting(what: str, *, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on standard error while the block runs; call what is yielded with how many are done so far."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=not errors.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done, total=max(total, done))

@@ -6,9 +6,8 @@ import typer
 
 from berrante.app import WORKED, Application, demo, processes
 from berrante.cli.console import log, output, run
-from berrante.cli.options import DataDir, Host, Port
+from berrante.cli.options import DataDir, HealthPort, Host, Port, worked_queues
 from berrante.cli.welcome import tries, welcome
-from berrante.messaging.queues import QueueName
 from berrante.settings import LogLevel, load
 
 _NAMES = ", ".join(name.value for name in WORKED)
@@ -21,6 +20,7 @@ def up(
     ] = False,
     host: Host = None,
     port: Port = None,
+    health_port: HealthPort = None,
     data_dir: DataDir = None,
 ) -> None:
     """Run everything in this process: web side, all workers, and embedded engines where none are configured.
@@ -28,7 +28,7 @@ def up(
     Without REDIS_URL and DATABASE_URL, Valkey and PostgreSQL are started in the data folder. Ctrl-C ends all in order;
     a second one ends at once.
     """
-    settings = load(host=host, port=port, data_dir=data_dir)
+    settings = load(host=host, port=port, health_port=health_port, data_dir=data_dir)
     log(settings)
 
     async def prepare(application: Application, url: str) -> None:
@@ -40,9 +40,9 @@ def up(
     run(processes.up(settings, prepare=prepare))
 
 
-def web(*, host: Host = None, port: Port = None, data_dir: DataDir = None) -> None:
+def web(*, host: Host = None, port: Port = None, health_port: HealthPort = None, data_dir: DataDir = None) -> None:
     """Run the web side alone: API, webhooks, health."""
-    settings = load(host=host, port=port, data_dir=data_dir)
+    settings = load(host=host, port=port, health_port=health_port, data_dir=data_dir)
     log(settings)
     run(processes.web(settings))
 
@@ -52,11 +52,12 @@ def worker(
         list[str] | None, typer.Argument(metavar="[QUEUE]...", help=f"Queues to work on: {_NAMES}. All if none.")
     ] = None,
     *,
+    health_port: HealthPort = None,
     data_dir: DataDir = None,
 ) -> None:
     """Run workers, on as many machines as you like."""
-    wanted = [_queue(name) for name in names or []] or list(WORKED)
-    settings = load(data_dir=data_dir)
+    wanted = worked_queues(names)
+    settings = load(health_port=health_port, data_dir=data_dir)
     log(settings)
     run(processes.work(settings, wanted))
 
@@ -66,9 +67,3 @@ def migrate(*, data_dir: DataDir = None) -> None:
     settings = load(data_dir=data_dir)
     log(settings, level=LogLevel.WARNING)
     output.print(f"the database is at revision {run(processes.migrate_database(settings))}")
-
-
-def _queue(name: str) -> QueueName:
-    if name not in [worked.value for worked in WORKED]:
-        raise typer.BadParameter(f"no worker works on {name!r}: choose from {_NAMES}")
-    return QueueName(name)

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 
 import typer
@@ -20,10 +21,12 @@ from berrante.app.smoke import (
     open_stage,
     run_queue_checks,
 )
-from berrante.cli.console import log, output, run
-from berrante.cli.options import DataDir
-from berrante.engine import Connection
-from berrante.messaging.queues import open_queues
+from berrante.cli.console import counting, log, output, run
+from berrante.cli.options import DataDir, DryRun, QueueNames, Yes, duration_ms, worked_queues
+from berrante.engine import Connection, State
+from berrante.engine.old_jobs import CLEANABLE
+from berrante.messaging.maintenance import Cleaning, Rerunning
+from berrante.messaging.queues import Queues, open_queues
 from berrante.settings import LogLevel, Settings, load
 from berrante.web.health import counts
 
@@ -93,6 +96,78 @@ def play_campaign(
     _play(settings, flow, campaign=campaign)
 
 
+@app.command()
+def clean(
+    *,
+    queue: QueueNames = None,
+    state: Annotated[
+        list[State] | None,
+        typer.Option("--state", help="Only jobs of this state; may be given again.", show_default="completed, failed"),
+    ] = None,
+    older_than: Annotated[
+        str, typer.Option("--older-than", help="Only jobs that ended (or were added) so long ago: 90s, 30m, 24h, 7d.")
+    ] = "24h",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Remove old jobs. Active jobs, a scheduler's next job and dead letters stay."""
+    states = state or [State.COMPLETED, State.FAILED]
+    if unfit := [each.value for each in states if each not in CLEANABLE]:
+        raise typer.BadParameter(f"--state {unfit[0]} cannot be cleaned: choose from {', '.join(CLEANABLE)}")
+    names, age_ms = worked_queues(queue), duration_ms(older_than)
+
+    async def work(queues: Queues) -> None:
+        cleaning = Cleaning(queues, names=names, states=states, older_than_ms=age_ms)
+        found = [each for each in await cleaning.count() if each.jobs]
+        total = sum(each.jobs for each in found)
+        removed: Counter[tuple[str, str]] = Counter()
+        if total and not dry_run and (yes or typer.confirm(f"{total} jobs will be removed; go on?", abort=True)):
+            with counting("jobs removed", total=total) as progress:
+                async for step in cleaning.remove():
+                    removed[step.queue, step.state] += step.jobs
+                    progress(removed.total())
+        table = Table("queue", "state", "old jobs", "removed")
+        for each in found:
+            table.add_row(each.queue, each.state, str(each.jobs), str(removed[each.queue, each.state]))
+        output.print(table)
+        output.print(f"{total} jobs would be removed" if dry_run else f"{removed.total()} jobs removed")
+
+    run(_with_queues(_settings(data_dir), work))
+
+
+@app.command("retry-failed")
+def retry_failed(
+    *,
+    queue: QueueNames = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Only jobs whose reason contains this.", show_default="any")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Jobs at most.", show_default="all")] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Run failed jobs again, the oldest first, and complete their dead letters; what those put back is passed over."""
+    names = worked_queues(queue)
+
+    async def work(queues: Queues) -> None:
+        rerunning = Rerunning(queues, names=names, reason=reason, limit=limit)
+        results = await rerunning.count()
+        total = sum(each.rerun for each in results)
+        if total and not dry_run and (yes or typer.confirm(f"{total} jobs will run again; go on?", abort=True)):
+            with counting("jobs to run again", total=total) as progress:
+                results = await rerunning.rerun(progress)
+        table = Table("queue", "failed, that fit", "would run again" if dry_run else "run again", "put back before")
+        for each in results:
+            table.add_row(each.queue, str(each.fit), str(each.rerun), str(each.put_back))
+        output.print(table)
+        done = sum(each.rerun for each in results)
+        output.print(f"{done} jobs would run again" if dry_run else f"{done} jobs run again")
+
+    run(_with_queues(_settings(data_dir), work))
+
+
 def _settings(data_dir: Any) -> Settings:  # noqa: ANN401  checked by its field
     settings = load(data_dir=data_dir)
     log(settings, level=LogLevel.WARNING)
@@ -103,6 +178,12 @@ async def _counts(settings: Settings) -> dict[str, dict[str, Any]]:
     async with open_engines(settings) as engines, Connection.from_url(engines.redis_url) as connection:
         await reach_redis(connection)
         return await counts(open_queues(connection, prefix=settings.queue_prefix))
+
+
+async def _with_queues(settings: Settings, work: Callable[[Queues], Awaitable[None]]) -> None:
+    async with open_engines(settings) as engines, Connection.from_url(engines.redis_url) as connection:
+        await reach_redis(connection)
+        await work(open_queues(connection, prefix=settings.queue_prefix))
 
 
 async def _checks(settings: Settings) -> list[Outcome]:

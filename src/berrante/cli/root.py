@@ -7,7 +7,18 @@ import typer
 
 from berrante import __version__
 from berrante.app import AppError
-from berrante.cli import checking, cloud, fakes, processes, queues, settings_table
+from berrante.cli import (
+    checking,
+    cloud,
+    contacts,
+    dead_letters,
+    fakes,
+    owner,
+    processes,
+    queues,
+    settings_table,
+    validating,
+)
 from berrante.cli.console import errors
 from berrante.embedded import EmbeddedError
 from berrante.engine import EngineError
@@ -30,11 +41,15 @@ app.command()(processes.web)
 app.command()(processes.worker)
 app.command()(processes.migrate)
 app.command()(checking.doctor)
+app.command("validate")(validating.validate_)
 app.command("settings")(settings_table.settings)
 app.command("encryption-key")(cloud.encryption_key)
 app.add_typer(queues.app, name="queues")
 app.add_typer(cloud.app, name="cloud")
 app.add_typer(fakes.app, name="fakes")
+app.add_typer(contacts.app, name="contacts")
+app.add_typer(owner.app, name="owner")
+app.add_typer(dead_letters.app, name="dead-letters")
 
 
 def _version(wanted: bool) -> None:

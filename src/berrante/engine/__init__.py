@@ -20,14 +20,17 @@ from berrante.engine.errors import (
     Unrecoverable,
 )
 from berrante.engine.flows import Flow, FlowProducer, JobTree
+from berrante.engine.groups import Groups, GroupStats, Place, Waits
 from berrante.engine.job import Job
 from berrante.engine.metrics import Metrics
 from berrante.engine.options import Batch, Deduplication, JobOptions, RateLimit, WorkerOptions
 from berrante.engine.outcomes import Cancel, Done, Outcome, RateLimited, Snooze
 from berrante.engine.policy.backoff import Backoff
+from berrante.engine.policy.group_limits import GroupLimits, GroupRate
 from berrante.engine.policy.retention import Retention
-from berrante.engine.queue import NewJob, Queue, WorkerInfo
+from berrante.engine.queue import NewJob, Queue
 from berrante.engine.queue_events import QueueEvent, QueueEvents
+from berrante.engine.queue_view import WorkerInfo
 from berrante.engine.runner import Handler
 from berrante.engine.schedulers import Scheduler, Schedulers
 from berrante.engine.state import State
@@ -46,6 +49,10 @@ __all__ = [
     "EngineError",
     "Flow",
     "FlowProducer",
+    "GroupLimits",
+    "GroupRate",
+    "GroupStats",
+    "Groups",
     "Handler",
     "HasOtherParent",
     "IncompatibleScripts",
@@ -62,6 +69,7 @@ __all__ = [
     "NewJob",
     "OnFailure",
     "Outcome",
+    "Place",
     "Queue",
     "QueueBusy",
     "QueueEvent",
@@ -74,6 +82,7 @@ __all__ = [
     "Snooze",
     "State",
     "Unrecoverable",
+    "Waits",
     "Worker",
     "WorkerInfo",
     "WorkerOptions",

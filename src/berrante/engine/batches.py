@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import groupby
 from typing import Final
 
 from berrante.engine.errors import Unrecoverable
@@ -24,6 +25,9 @@ class Batches:
 
     A batch begins when it is full, or ``wait_ms`` after its first job came, once fewer than ``concurrency`` run. It is
     cancelled when all of its jobs are; if only some are, it runs on for the sake of the others.
+
+    Jobs of one group that were taken together are one run of it, and stay together, in order: a batch that has no room
+    for all of them begins without them.
     """
 
     def __init__(self, handler: BatchHandler, options: Batch, *, concurrency: int) -> None:
@@ -41,7 +45,7 @@ class Batches:
         place = _Place(job)
         self._gathered.append(place)
         if len(self._gathered) >= self._size:
-            self._begin()
+            self._begin(only_full=True)  # more of the same turn may be just about to come
         elif self._alarm is None:
             self._arm()
         try:
@@ -63,14 +67,29 @@ class Batches:
         self._wait_s = 0
         self._begin()
 
-    def _begin(self) -> None:
-        while len(self._running) < self._concurrency and (len(self._gathered) >= self._size or self._is_due()):
-            places, self._gathered = self._gathered[: self._size], self._gathered[self._size :]
+    def _begin(self, *, only_full: bool = False) -> None:
+        while len(self._running) < self._concurrency and (
+            len(self._gathered) >= self._size or (self._is_due() and not only_full)
+        ):
+            together = self._together()
+            places, self._gathered = self._gathered[:together], self._gathered[together:]
             self.padding += self._size - len(places)
             run = _Run(places)
             self._running.add(run)
             run.task = asyncio.create_task(self._handle(run))
         self._arm()
+
+    def _together(self) -> int:
+        """Count the jobs that begin now: as many as fit, and no part of those that must stay together."""
+        count = 0
+        for _, mates in groupby(self._gathered, key=lambda place: place.job.slot):
+            together = list(mates)
+            if count and count + together[0].job.batch_mates > self._size:  # some of them may be just about to come
+                break
+            count += len(together)
+            if count >= self._size:
+                break
+        return count
 
     def _is_due(self) -> bool:
         return bool(self._gathered) and self._now() + _TICK_S >= self._gathered[0].came_at + self._wait_s

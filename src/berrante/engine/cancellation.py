@@ -15,7 +15,7 @@ from berrante.engine.errors import JobNotInState
 from berrante.engine.runner import Runner
 from berrante.engine.state import State
 from berrante.engine.ticker import is_cancelled
-from berrante.engine.wire import administering
+from berrante.engine.whereabouts import remove_job, state_of
 from berrante.engine.wire.keys import QueueKeys
 
 _SUFFIX: Final = "berrante:cancellations"
@@ -31,23 +31,18 @@ async def ask(connection: Connection, keys: QueueKeys, job_id: str, *, reason: s
     """Remove a job that has not begun, or ask its worker to stop it; see ``Queue.cancel``."""
     refused_in: State | None = None
     while True:
-        state = await _state(connection, keys, job_id)
+        state = await state_of(connection, keys, job_id)
         if state in (None, State.COMPLETED, State.FAILED):
             return False
         if state is State.ACTIVE:
             await _tell(connection, keys, job_id, reason)
             return True
-        answer = await connection.run(administering.remove(keys, job_id))
+        answer = await remove_job(connection, keys, job_id)
         if answer == 1:
             return True
         if answer != 0 or refused_in is state:
             raise JobNotInState(job_id, needed="free of active children, and no scheduler's next job", during="cancel")
         refused_in = state  # a worker took it just now: look again
-
-
-async def _state(connection: Connection, keys: QueueKeys, job_id: str) -> State | None:
-    answer: bytes = await connection.run(administering.state(keys, job_id))
-    return None if answer == b"unknown" else State(answer.decode())
 
 
 async def _tell(connection: Connection, keys: QueueKeys, job_id: str, reason: str) -> None:
@@ -102,7 +97,7 @@ class Cancellations:
         if lock is not None:
             return lock.decode() != token
         # Active without a lock: its worker fell silent, and the next sweep lets it wait, where it can be removed.
-        return await _state(self._connection, self._keys, job_id) is not State.ACTIVE
+        return await state_of(self._connection, self._keys, job_id) is not State.ACTIVE
 
 
 class _Ear:

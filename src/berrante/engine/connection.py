@@ -25,6 +25,7 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
+from berrante.engine.addressing import Addressing
 from berrante.engine.link import Link, ask
 from berrante.engine.wire.scripts import Call, check_compatible
 
@@ -68,14 +69,14 @@ class Connection:
 
     def __init__(self, url: str, *, socket_timeout_s: float = 10.0, clock: Callable[[], int] = system_clock) -> None:
         check_compatible()
-        self._url = url
         self._socket_timeout_s = socket_timeout_s
-        self._settings: dict[str, Any] = {
+        settings: dict[str, Any] = {
             "socket_connect_timeout": min(5.0, socket_timeout_s),
             "socket_keepalive": True,
             "retry": Retry(NoBackoff(), 0),
             "protocol": 2,
         }
+        self._addressing = Addressing(url, settings)
         self.now_ms = clock
         self.redis = self.client()
 
@@ -83,25 +84,22 @@ class Connection:
     def from_url(cls, url: str, *, socket_timeout_s: float = 10.0, clock: Callable[[], int] = system_clock) -> Self:
         """Prepare a connection to ``redis://``, ``rediss://`` or ``unix://``; nothing is sent before the first command.
 
+        With ``redis+sentinel://host,host/service/0`` it goes to whichever server the Sentinels name as the primary.
+
         Raises ``ValueError`` for a URL of another kind and ``IncompatibleScripts`` if the installed Lua was not tested.
         """
         return cls(url, socket_timeout_s=socket_timeout_s, clock=clock)
 
     def client(self, *, name: str | None = None, timeout_s: float | None = None, single: bool = False) -> Redis:
         """Open another client to the same server; its caller closes it."""
-        return Redis.from_url(
-            self._url,
-            client_name=name,
-            socket_timeout=timeout_s or self._socket_timeout_s,
-            single_connection_client=single,
-            **self._settings,
+        return self._addressing.client(
+            single=single, client_name=name, socket_timeout=timeout_s or self._socket_timeout_s
         )
 
     def link(self) -> Link:
         """Open a connection for script calls alone; its caller closes it."""
-        pool = Redis.from_url(self._url, socket_timeout=None, **self._settings).connection_pool
-        connection = pool.make_connection()  # type: ignore[no-untyped-call]
-        return Link(connection, timeout_s=self._socket_timeout_s)
+        connection, pool = self._addressing.connection()
+        return Link(connection, timeout_s=self._socket_timeout_s, pool=pool)
 
     async def ping(self) -> None:
         """Raise a ``RedisError`` unless the server answers."""
@@ -123,6 +121,7 @@ class Connection:
     async def close(self) -> None:
         """Close the sockets."""
         await self.redis.aclose()
+        await self._addressing.close()
 
     async def __aenter__(self) -> Self:
         return self

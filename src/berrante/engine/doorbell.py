@@ -1,7 +1,7 @@
 """Waits for BullMQ's marker, the key by which whoever adds a job wakes one idle worker."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 from redis.asyncio import Redis
@@ -26,9 +26,9 @@ class Doorbell:
     whether the worker has room; if not, the marker is put back for an idle worker elsewhere: BullMQ wakes only one.
     """
 
-    def __init__(self, client: Redis, marker: str, *, block_ms: int, answer: Answer) -> None:
+    def __init__(self, client: Redis, markers: Sequence[str], *, block_ms: int, answer: Answer) -> None:
         self._client = client
-        self._marker = marker
+        self._markers = list(markers)
         self._block_ms = block_ms
         self._answer = answer
         self._armed = asyncio.Event()
@@ -56,12 +56,12 @@ class Doorbell:
     async def listen(self) -> None:
         """Wait for one ring or the end of the block."""
         rung = cast(
-            "tuple[bytes, bytes, float] | None", await self._client.bzpopmin(self._marker, self._block_ms / 1_000)
+            "tuple[bytes, bytes, float] | None", await self._client.bzpopmin(self._markers, self._block_ms / 1_000)
         )
         self._armed.clear()
         if rung is None:
             self._answer(None, 0)
             return
-        _, member, score = rung
+        marker, member, score = rung
         if not self._answer(member, int(score)):
-            await self._client.zadd(self._marker, {member: score})
+            await self._client.zadd(marker, {member: score})

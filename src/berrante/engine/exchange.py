@@ -1,6 +1,6 @@
 """One turn between a worker and Redis: what ended goes in, what is free comes out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -10,8 +10,9 @@ from berrante.engine.job import Job
 from berrante.engine.link import Link
 from berrante.engine.options import WorkerOptions
 from berrante.engine.settlement import Settlement
-from berrante.engine.wire import exchanging, finishing
+from berrante.engine.wire import exchanging, finishing, grouping
 from berrante.engine.wire.codec import fields
+from berrante.engine.wire.endings import HandBack
 from berrante.engine.wire.exchanging import Reply
 from berrante.engine.wire.keys import QueueKeys
 
@@ -45,6 +46,7 @@ class Exchange:
         worker: str | None,
         token: str,
         most: int,
+        chance: Callable[[], float],
     ) -> None:
         self._link = link
         self._client = connection.redis
@@ -55,6 +57,8 @@ class Exchange:
         self._worker = worker
         self._token = token
         self._count = 0
+        self._declared = False
+        self._chance = chance
         self.most = most
 
     async def turn(self, settlements: Sequence[Settlement], want: int) -> Turn:
@@ -74,6 +78,7 @@ class Exchange:
                     job_id=settlement.job.id,
                     token=settlement.job.token,
                     attempts_made=settlement.job.runs_charged,
+                    group=settlement.job.group,
                 )
                 for settlement in settlements
             ],
@@ -85,8 +90,14 @@ class Exchange:
             metrics_minutes=options.metrics_minutes,
             letters=self._letters,
             now_ms=self._connection.now_ms(),
+            chance=self._chance(),
+            batch=options.batch.size if options.batch else 1,
+            group_by=options.group_by,
+            groups=options.groups,
+            declare=not self._declared,
         )
         reply = Reply(*await self._link.call(call))
+        self._declared = True
         jobs = [self._job(job_id, flat, token) for job_id, flat in _pairs(reply.jobs)]
         return Turn(
             reply.answers,
@@ -112,6 +123,9 @@ class Exchange:
                 now_ms=now,
             )
             last.append(len(calls) - 1)
+            # A job that is handed back keeps its place among the active until it is filed again, and so goes first.
+            if settlement.job.group is not None and not isinstance(settlement.ending, HandBack):
+                calls.append(grouping.release(self._keys, [(settlement.job.id, settlement.job.group)], now_ms=now))
         replies = await run_all(self._client, calls)
         return [replies[index] for index in last]
 

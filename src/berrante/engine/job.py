@@ -160,6 +160,12 @@ class Job:
         return read_json(self._hash.get(b"returnvalue"), job_id=self.id, field="returnvalue")
 
     @property
+    def raw_return_value(self) -> str | None:
+        """What the handler returned, as it stands in Redis, whether or not it is JSON."""
+        raw = self._hash.get(b"returnvalue")
+        return raw.decode("utf-8", "replace") if raw is not None else None
+
+    @property
     def failed_reason(self) -> str | None:
         """Why it failed last."""
         raw = self._hash.get(b"failedReason")
@@ -189,6 +195,23 @@ class Job:
         """The scheduler that made it (BullMQ's ``rjk``)."""
         raw = self._hash.get(b"rjk")
         return raw.decode() if raw else None
+
+    @property
+    def group(self) -> str | None:
+        """The group whose turn it waits for; see ``groups``."""
+        raw = self._hash.get(b"gid")
+        return raw.decode() if raw else None
+
+    @property
+    def batch_mates(self) -> int:
+        """How many jobs of its group were taken with it, itself included: they are one run of the group."""
+        return integer(self._hash, b"mates", 1)
+
+    @property
+    def slot(self) -> str:
+        """What jobs have in common that are one run of their group; the job's own id if it is alone."""
+        raw = self._hash.get(b"slot")
+        return raw.decode() if raw else self.id
 
     @property
     def parent_key(self) -> str | None:

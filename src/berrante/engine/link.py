@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Final
 
 from hiredis import pack_command
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import NoScriptError
 
 from berrante.engine.wire.scripts import Call
@@ -21,13 +21,17 @@ class Link:
     another.
     """
 
-    def __init__(self, connection: AbstractConnection, *, timeout_s: float) -> None:
+    def __init__(self, connection: AbstractConnection, *, timeout_s: float, pool: ConnectionPool | None = None) -> None:
         self._connection = connection
+        self._pool = pool  # a connection of Sentinels knows its pool by a weak reference only
         self._timeout_s = timeout_s
 
     async def call(self, call: Call) -> Any:  # noqa: ANN401  a script answers whatever it likes; typed callers read it
         """Call a script; raises a ``RedisError``, or ``TimeoutError`` if no answer came in time."""
         async with asyncio.timeout(self._timeout_s):
+            if not self._connection.is_connected:
+                # Sending would connect too, but without asking Sentinels where to.
+                await self._connection.connect()  # type: ignore[no-untyped-call]
             return await ask(self._connection, call)
 
     async def close(self) -> None:

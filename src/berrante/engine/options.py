@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 
 from berrante.engine.policy.backoff import Backoff
+from berrante.engine.policy.group_limits import GroupLimits
 from berrante.engine.policy.retention import Retention
 
 MAX_PRIORITY = 2**21 - 1
 MAX_BATCH = 1_000  # what one turn brings
+MAX_GROUP = 200  # characters: it stands in keys
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,8 +50,10 @@ class JobOptions:
 
     ``priority`` is 0 (none, runs first) to 2,097,151 (last), as in BullMQ. ``job_id`` makes the job unique in its
     queue: adding the same id again is a no-op as long as the first is kept. It may not contain ``:`` nor be a bare
-    integer, since BullMQ uses both for its own. ``deduplication`` keeps jobs of one kind from piling up.
+    integer, since BullMQ uses both for its own. ``deduplication`` keeps jobs of one kind from piling up. ``group`` lets
+    the job wait for the turn of a tenant, number or whatever else shares limits; see ``groups``.
     ``trace_context`` is the trace that the job belongs to, as text; ``omit_trace_context`` keeps the queue's out of it.
+    ``letter`` is the id of the dead letter that the job was put back from.
 
     Raises ``ValueError`` that names the field and the remedy.
 
@@ -68,8 +72,10 @@ class JobOptions:
     keep_logs: int | None = None
     stack_trace_limit: int | None = None
     deduplication: Deduplication | None = None
+    group: str | None = None
     trace_context: str | None = None
     omit_trace_context: bool = False
+    letter: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "priority", int(self.priority))  # an IntEnum would be written by its name
@@ -79,6 +85,8 @@ class JobOptions:
             raise ValueError(f"JobOptions.delay_ms is {self.delay_ms}: give milliseconds, 0 or more")
         if not 0 <= self.priority <= MAX_PRIORITY:
             raise ValueError(f"JobOptions.priority is {self.priority}: give 0 (first) to {MAX_PRIORITY} (last)")
+        if self.group is not None and not 1 <= len(self.group) <= MAX_GROUP:
+            raise ValueError(f"JobOptions.group has {len(self.group)} characters: give 1 to {MAX_GROUP}, or None")
         if self.job_id is not None:
             if not self.job_id or ":" in self.job_id:
                 raise ValueError(f"JobOptions.job_id is {self.job_id!r}: give a non-empty id without ':'")
@@ -135,6 +143,10 @@ class WorkerOptions:
     A run that takes longer than ``job_timeout_ms`` is cancelled and is a failed attempt, "timed out after N ms"; None
     sets no bound. With ``batch`` the handler gets many jobs at once, and ``concurrency`` counts batches.
 
+    ``groups`` limits every group that has no limits of its own (``Queue.groups.set``); it holds for all workers of the
+    queue, and the worker that started last has the say. ``group_by`` names a key of job data that names the group of
+    jobs that come without one, as from Node: such a job is filed when a worker first comes to it.
+
     ``name`` is written on each job that the worker runs (BullMQ's ``pb``, some 50 bytes); without one, nothing is, and
     the worker is listed and logged by its host and process.
     """
@@ -148,6 +160,8 @@ class WorkerOptions:
     stop_deadline_ms: int = 8_000
     job_timeout_ms: int | None = None
     batch: Batch | None = None
+    groups: GroupLimits | None = None
+    group_by: str | None = None
     keep_completed: Retention = field(default_factory=Retention.everything)
     keep_failed: Retention = field(default_factory=Retention.everything)
     metrics_minutes: int | None = None

@@ -1,23 +1,22 @@
 """A queue: where jobs are added, looked at, and kept in order by an operator."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, cast
+from dataclasses import dataclass, replace
+from typing import Final
 
 from berrante.engine.cancellation import ask
-from berrante.engine.connection import Connection
 from berrante.engine.errors import JobMissing, JobNotInState, QueueBusy
 from berrante.engine.job import Job
-from berrante.engine.metrics import Metrics, read_metrics
 from berrante.engine.options import MAX_PRIORITY, JobOptions
+from berrante.engine.queue_view import QueueView
 from berrante.engine.schedulers import Schedulers
 from berrante.engine.state import State
-from berrante.engine.tracing import TraceContext, carrying
+from berrante.engine.tracing import carrying
 from berrante.engine.transaction import run_together
-from berrante.engine.wire import adding, administering
-from berrante.engine.wire.codec import Json, encode, fields, write_options
+from berrante.engine.whereabouts import group_of, remove_job
+from berrante.engine.wire import adding, administering, grouping
+from berrante.engine.wire.codec import Json, encode, write_options
 from berrante.engine.wire.codes import Code, raise_for
-from berrante.engine.wire.keys import QueueKeys
 
 _BULK: Final = 1_000  # per call: some 5 ms of Redis's time, during which it does nothing else
 
@@ -31,17 +30,8 @@ class NewJob:
     options: JobOptions | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WorkerInfo:
-    """A worker's connection as the server lists it: ``CLIENT LIST``'s name, address and age in seconds."""
-
-    name: str
-    address: str
-    age_s: int
-
-
 @dataclass(frozen=True, slots=True)
-class Queue:
+class Queue(QueueView):
     """One queue under ``prefix``; making one does no I/O.
 
     ``defaults`` are the options of jobs that are added without any of their own. ``trace_context`` is called at each
@@ -50,16 +40,6 @@ class Queue:
     >>> connection = Connection.from_url("redis://127.0.0.1:6379/0")
     >>> queue = Queue("message", connection, defaults=JobOptions(attempts=4))
     """
-
-    name: str
-    connection: Connection
-    prefix: str = field(default="bull", kw_only=True)
-    defaults: JobOptions = field(default=JobOptions(), kw_only=True)
-    trace_context: TraceContext | None = field(default=None, kw_only=True)
-    keys: QueueKeys = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "keys", QueueKeys(self.name, prefix=self.prefix))
 
     @property
     def schedulers(self) -> Schedulers:
@@ -84,6 +64,8 @@ class Queue:
             b"delay": b"%d" % options.delay_ms,
             b"priority": b"%d" % options.priority,
         }
+        if options.group is not None:
+            hash_[b"gid"] = options.group.encode()
         return Job(job_id, hash_, connection=self.connection, keys=self.keys)
 
     async def add_bulk(self, jobs: Sequence[NewJob]) -> list[str]:
@@ -102,47 +84,11 @@ class Queue:
                 ids.extend(job_id.decode() for job_id in (answer if isinstance(answer, list) else [answer]))
         return ids
 
-    async def get(self, job_id: str) -> Job | None:
-        """Return a job, or None if there is none of that id."""
-        hash_ = cast("dict[bytes, bytes]", await self.connection.redis.hgetall(self.keys.job(job_id)))
-        return self._job(job_id, hash_) if hash_ else None
-
-    async def logs(self, job_id: str, start: int = 0, end: int = -1) -> list[str]:
-        """Return a job's own log lines from ``start`` to ``end``, both counted from 0, -1 being the last."""
-        return await self._job(job_id, {}).logs(start, end)
-
-    async def jobs(
-        self, states: Sequence[State], *, start: int = 0, end: int = 49, oldest_first: bool = False
-    ) -> list[Job]:
-        """Return jobs ``start`` to ``end`` of each state, one state after the other."""
-        call = administering.jobs(
-            self.keys, [state.key for state in states], start=start, end=end, oldest_first=oldest_first
-        )
-        groups: list[list[tuple[bytes, list[bytes]]]] = await self.connection.run(call)
-        return [self._job(job_id.decode(), fields(flat)) for group in groups for job_id, flat in group]
-
-    async def counts(self) -> dict[State, int]:
-        """Count the jobs of every state; those that version 5 keeps in ``paused`` count as waiting."""
-        suffixes = [state.key for state in State]
-        answer: list[int] = await self.connection.run(administering.counts(self.keys, [*suffixes, "paused"]))
-        counts = dict(zip(State, answer, strict=False))
-        counts[State.WAITING] += answer[-1]
-        return counts
-
-    async def state(self, job_id: str) -> State | None:
-        """Tell where a job stands, or None if it is not there."""
-        answer: bytes = await self.connection.run(administering.state(self.keys, job_id))
-        return None if answer == b"unknown" else State(answer.decode())
-
-    async def metrics(self, state: State, *, start: int = 0, end: int = -1) -> Metrics:
-        """Read how many jobs completed or failed, in all and in the minutes ``start`` (0: the latest) to ``end``."""
-        return await read_metrics(self.connection, self.keys, state, start=start, end=end)
-
     async def remove(self, job_id: str) -> bool:
         """Remove a job with its children; False if it is not there. Raises ``JobNotInState`` while it is active."""
         if not await self.connection.redis.exists(self.keys.job(job_id)):
             return False
-        answer = await self.connection.run(administering.remove(self.keys, job_id))
+        answer = await remove_job(self.connection, self.keys, job_id)
         if answer != 1:
             needed = "free of a lock" if answer == 0 else "other than a scheduler's next job"
             raise JobNotInState(job_id, needed=needed, during="remove")
@@ -198,6 +144,11 @@ class Queue:
         """
         if not 0 <= priority <= MAX_PRIORITY:
             raise ValueError(f"priority is {priority}: give 0 (first) to {MAX_PRIORITY} (last)")
+        if group := await group_of(self.connection, self.keys, job_id):
+            now = self.connection.now_ms()
+            call = grouping.reorder(self.keys, job_id, group, priority=priority, first=lifo, now_ms=now)
+            if await self.connection.run(call):
+                return
         answer: int = await self.connection.run(
             administering.change_priority(self.keys, job_id, priority=priority, lifo=lifo)
         )
@@ -222,6 +173,7 @@ class Queue:
         first = True
         while await self.connection.run(administering.resume(self.keys, first=first)):
             first = False
+        await self.groups.ring()
 
     async def is_paused(self) -> bool:
         """Tell whether the queue is paused."""
@@ -241,6 +193,7 @@ class Queue:
     async def drain(self, *, delayed: bool = False) -> None:
         """Remove all jobs that wait, and with ``delayed`` those too; active and finished ones stay."""
         await self.connection.run(administering.drain(self.keys, delayed=delayed))
+        await self.groups.clean_all()
 
     async def clean(self, state: State, *, older_than_ms: int = 0, limit: int = 1_000) -> list[str]:
         """Remove up to ``limit`` jobs of a state that are older than ``older_than_ms`` and return their ids."""
@@ -248,7 +201,10 @@ class Queue:
         removed: list[bytes] = await self.connection.run(
             administering.clean(self.keys, state, before_ms=before, limit=limit)
         )
-        return [job_id.decode() for job_id in removed]
+        ids = [job_id.decode() for job_id in removed]
+        if state is State.WAITING and len(ids) < limit:
+            ids += await self.groups.clean_all(before_ms=before, limit=limit - len(ids))
+        return ids
 
     async def obliterate(self, *, force: bool = False, batch: int = 1_000) -> None:
         """Remove the queue with everything in it; pauses it first.
@@ -256,28 +212,17 @@ class Queue:
         Raises ``QueueBusy`` while jobs are active, unless ``force``: then their outcomes will be refused.
         """
         await self.pause()
+        await self.groups.clean_all()
         while True:
             answer = await self.connection.run(administering.obliterate(self.keys, count=batch, force=force))
             if answer == Code.LOCK_MISSING:  # -2 has its own meaning in this script
                 raise QueueBusy(self.name, reason="has active jobs: wait for them, or use force")
             if answer == 0:
+                await self.groups.forget()
                 return
-
-    async def workers(self) -> list[WorkerInfo]:
-        """List the queue's workers in all processes, Node's too, from ``CLIENT LIST``."""
-        ours, named = self.keys.client_name(), self.keys.client_name() + ":w:"
-        clients: list[dict[str, Any]] = await self.connection.redis.client_list()
-        return [
-            WorkerInfo(name=client["name"].removeprefix(named), address=client["addr"], age_s=int(client["age"]))
-            for client in clients
-            if client["name"] == ours or client["name"].startswith(named)
-        ]
 
     def _trace(self) -> str | None:
         return self.trace_context() if self.trace_context else None
-
-    def _job(self, job_id: str, hash_: dict[bytes, bytes]) -> Job:
-        return Job(job_id, hash_, connection=self.connection, keys=self.keys)
 
     def with_id(self, job_id: str) -> JobOptions:
         """Return the queue's default options with an id."""
@@ -287,6 +232,8 @@ class Queue:
 def _added(answer: object, name: str) -> str:
     if isinstance(answer, Exception):
         raise answer
+    if isinstance(answer, list):
+        (answer,) = answer
     if isinstance(answer, int):
         raise_for(answer, job_id=name, during="add")
     assert isinstance(answer, bytes)

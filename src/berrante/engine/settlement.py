@@ -16,6 +16,7 @@ from berrante.engine.wire.codec import Json, encode
 from berrante.engine.wire.endings import Burial, Complete, Delay, Ending, Fail, Failure, HandBack, Retry
 
 _TRACE_CHARACTERS: Final = 8_000  # a trace is kept in Redis per attempt and read by people: its end says the most
+_TOLD: Final = ("code", "scope", "template")
 _PARENT_OPTIONS: Final = ("fpof", "cpof", "idof", "rdof")
 
 
@@ -107,7 +108,7 @@ class Settler:
             chance=self._chance(),
         )
         if isinstance(verdict, GiveUp):
-            return self._fail(job, reason, verdict, trace=trace, ran_ms=ran_ms)
+            return self._fail(job, reason, verdict, trace=trace, ran_ms=ran_ms, error=error)
         failure = Failure(reason, _traces(job, options, trace))
         ending = (
             Delay(verdict.delay_ms, charged=True, failure=failure)
@@ -135,7 +136,16 @@ class Settler:
         keep = options.keep_completed or self._options.keep_completed
         return Settlement(job, Complete(encoded, keep, options.attempts), ran_ms)
 
-    def _fail(self, job: Job, reason: str, verdict: GiveUp, *, trace: str | None, ran_ms: int) -> Settlement:
+    def _fail(
+        self,
+        job: Job,
+        reason: str,
+        verdict: GiveUp,
+        *,
+        trace: str | None,
+        ran_ms: int,
+        error: BaseException | None = None,
+    ) -> Settlement:
         try:
             options, raw = job.options, job.raw_options
         except InvalidPayload:
@@ -146,11 +156,13 @@ class Settler:
             options.keep_failed or self._options.keep_failed,
             options.attempts,
             {name: bool(raw.get(name)) for name in _PARENT_OPTIONS},
-            None if verdict.why == "cancelled" else self._burial(job, raw, reason, traces),
+            None if verdict.why == "cancelled" else self._burial(job, raw, reason, traces, error),
         )
         return Settlement(job, ending, ran_ms, because=verdict.why)
 
-    def _burial(self, job: Job, options: Json, reason: str, traces: list[str]) -> Burial | None:
+    def _burial(
+        self, job: Job, options: Json, reason: str, traces: list[str], error: BaseException | None
+    ) -> Burial | None:
         if self._options.dead_letters is None:
             return None
         now = self._now_ms()
@@ -166,12 +178,25 @@ class Settler:
             "opts": options,
             "failedReason": reason,
             "stacktrace": traces,
+            "error": _about(error),
             "attemptsMade": job.attempt,
             "timestamp": job.timestamp_ms,
             "processedOn": job.processed_on_ms,
             "failedAt": now,
         }
         return Burial(f"{job.queue_name}-{job.id}-{now}".replace(":", "-"), job.name, letter)
+
+
+def _about(error: BaseException | None) -> dict[str, str] | None:
+    """Say what programs may tell errors apart by; people read the reason."""
+    if error is None:
+        return None
+    told = {"type": type(error).__name__}
+    for name in _TOLD:
+        value = getattr(error, name, None)
+        if isinstance(value, str):
+            told[name] = str(value)
+    return told
 
 
 def _traces(job: Job, options: JobOptions, trace: str) -> list[str]:

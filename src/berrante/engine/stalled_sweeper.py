@@ -2,7 +2,7 @@
 
 from berrante.engine.connection import Connection
 from berrante.engine.notices import JobsStalled, Listener
-from berrante.engine.wire import taking
+from berrante.engine.wire import grouping, taking
 from berrante.engine.wire.keys import QueueKeys
 
 
@@ -31,6 +31,7 @@ class StalledSweeper:
             now_ms=self._connection.now_ms(),
         )
         stalled: list[bytes] = await self._connection.run(call)
+        await self._connection.run(grouping.sweep(self._keys, stalled=stalled, now_ms=self._connection.now_ms()))
         if stalled:
             ids = tuple(job_id.decode() for job_id in stalled)
             self._listener(JobsStalled(queue=self._keys.queue, job_ids=ids))

@@ -78,6 +78,7 @@ class Worker:
         self._stopped = asyncio.Event()
         batch = self.options.batch
         self._places = self.options.concurrency * (batch.size if batch else 1)
+        self._chance = chance
         self._pace = Pace(self._places, wake=self._wake, arm=self._listen)
         self._handed_back = 0
         self._runner = self._make_runner(
@@ -102,7 +103,8 @@ class Worker:
             name=self.keys.client_name(self.name), timeout_s=block_ms / 1_000 + 5, single=True
         )
         links = [self._connection.link() for _ in range(1 if self._places < 4 else 2)]
-        self._doorbell = Doorbell(blocking, self.keys.marker, block_ms=block_ms, answer=self._rung)
+        markers = [self.keys.marker, self.keys.group_marker]
+        self._doorbell = Doorbell(blocking, markers, block_ms=block_ms, answer=self._rung)
         self._tell(WorkerStarted(queue=self.queue, worker=self.name, concurrency=self.options.concurrency))
         side = self._side_tasks()
         self._lanes = lanes = [asyncio.create_task(self._lane(link, n).run()) for n, link in enumerate(links)]
@@ -199,6 +201,7 @@ class Worker:
             worker=self.options.name,  # as in BullMQ, a worker without a name leaves none on its jobs
             token=f"{self.id}:{number}",  # a lane may only take back what it took itself
             most=batch.size if batch else min(_MOST, self._places // 3 or self._places),
+            chance=self._chance,
         )
         return Lane(
             exchange,
@@ -255,7 +258,8 @@ class Worker:
     async def _pass_on(self) -> None:
         """Ring for another worker: the marker may have reached us just as we stopped listening."""
         try:
-            await self._connection.redis.zadd(self.keys.marker, {NOW: 0})
+            for marker in (self.keys.marker, self.keys.group_marker):
+                await self._connection.redis.zadd(marker, {NOW: 0})
         except Exception as error:
             if not is_unavailable(error):
                 raise

@@ -5,6 +5,12 @@ MessagingError
 ├── Missing            there is no such thing, or it is another organization's, which looks the same
 ├── Taken              the name or id is in use
 ├── WrongState         the thing is not in the state that the operation needs
+├── Denied             whoever asks may not do this
+├── LoginFailed        the address and the password do not belong together
+├── SessionEnded       the session is over: log in again
+├── RefreshRaced       another request renewed the session a moment ago
+├── LockedOut          too many failed log-ins
+├── QuotaExceeded      the organization has used up what it may
 ├── GatewayMissing     this process has no gateway of the name that an instance asks for
 └── ReceiptTooEarly    a receipt came before the message that it speaks of was stored as sent
 """
@@ -60,6 +66,64 @@ class WrongState(MessagingError):
         super().__init__(f"{kind} {str(id_)!r} is {state}, and has to be {needed}")
         self.state = state
         self.needed = needed
+
+
+class Denied(MessagingError):
+    """Whoever asks may not do this; what it is about is there, and theirs."""
+
+    code = "forbidden"
+
+
+class LoginFailed(MessagingError):
+    """The address and the password do not belong together; which of the two is wrong is not said."""
+
+    code = "login_failed"
+
+    def __init__(self) -> None:
+        super().__init__("the e-mail address or the password is wrong")
+
+
+class SessionEnded(MessagingError):
+    """The session is over."""
+
+    code = "session_ended"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}: log in again")
+
+
+class RefreshRaced(MessagingError):
+    """Another request renewed the session a moment ago."""
+
+    code = "refresh_raced"
+
+    def __init__(self) -> None:
+        super().__init__("another request renewed this session a moment ago: use the tokens that it was given")
+
+
+class LockedOut(MessagingError):
+    """Too many failed log-ins: none is tried before ``retry_after_s``."""
+
+    code = "locked_out"
+
+    def __init__(self, *, retry_after_s: int) -> None:
+        minutes = -(-retry_after_s // 60)
+        wait = f"{minutes} minutes" if minutes > 1 else "a minute"
+        super().__init__(f"too many failed log-ins: try again in {wait}")
+        self.retry_after_s = retry_after_s
+
+
+class QuotaExceeded(MessagingError):
+    """The organization has used up what it may; ``retry_after_s`` says when to look again."""
+
+    code = "quota_exceeded"
+
+    def __init__(self, quota: str, *, limit: int, used: int, retry_after_s: int) -> None:
+        super().__init__(f"{quota}: {used} of {limit} are used: wait, or ask the platform's owner for more")
+        self.quota = quota
+        self.limit = limit
+        self.used = used
+        self.retry_after_s = retry_after_s
 
 
 class GatewayMissing(MessagingError):

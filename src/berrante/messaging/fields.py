@@ -34,4 +34,6 @@ def storable(text: str) -> str:
     >>> storable("a\0b") == "a\ufffdb"
     True
     """
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")

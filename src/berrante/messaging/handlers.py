@@ -1,19 +1,31 @@
 """The handlers of all queues, wired."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 
-from berrante.engine import Handler
+from berrante.engine import Handler, Job
 from berrante.engine.connection import system_clock
 from berrante.gateways.protocol import Gateway
 from berrante.messaging.automations.handler import AutomationHandler
 from berrante.messaging.campaigns.handler import CampaignHandler
 from berrante.messaging.clock import Clock
+from berrante.messaging.contact_imports.jobs import IMPORT
+from berrante.messaging.contact_imports.working import ImportWork
+from berrante.messaging.endpoints.deliveries import Deliveries
+from berrante.messaging.endpoints.handler import WebhookHandler
+from berrante.messaging.endpoints.sending import Sender
+from berrante.messaging.idempotency import IdempotencyKeys
+from berrante.messaging.instances import Instances
+from berrante.messaging.maintenance import KeptFor, MaintenanceHandler, RetentionKeeper
+from berrante.messaging.maintenance.handler import Chore
+from berrante.messaging.maintenance.schedules import FORGET_DELIVERIES, FORGET_IDEMPOTENCY_KEYS, RETAIN
 from berrante.messaging.messages.handler import MessageHandler
 from berrante.messaging.outage import patient
 from berrante.messaging.outbound.handler import OutboundHandler
+from berrante.messaging.outbound.pacing import Pacing
 from berrante.messaging.outbound.signals import Listener, deaf
 from berrante.messaging.queues import QueueName, Queues
-from berrante.messaging.reconciler import MaintenanceHandler, Reconciler
+from berrante.messaging.reconciler import RECONCILE, Reconciler
 from berrante.store import Database
 
 
@@ -23,12 +35,29 @@ def handlers(
     queues: Queues,
     gateways: Mapping[str, Gateway],
     clock: Clock = system_clock,
+    kept_for: KeptFor | None = None,
+    sender: Sender | None = None,
+    pacing: Pacing | None = None,
     listener: Listener = deaf,
 ) -> dict[QueueName, Handler]:
     """Return what works on each queue; ``dead-letter`` has nobody, since people triage it.
 
     ``listener`` is told what sending finds out: numbers to be slowed, holds, people who want no marketing.
     """
+    reconciler = Reconciler(database=database, queues=queues, clock=clock)
+    keeper = RetentionKeeper(database=database, queues=queues, clock=clock, kept_for=kept_for or KeptFor())
+    imports = ImportWork(database=database, queues=queues, clock=clock)
+
+    async def reconcile(_: Job) -> object:
+        paced = await pacing.reconcile(await Instances(database).list_all()) if pacing else 0
+        return {**asdict(await reconciler.sweep()), "imports": await imports.restore(), "paced": paced}
+
+    def forgetting(forget: Callable[[], Awaitable[int]]) -> Chore:
+        async def chore(_: Job) -> object:
+            return {"forgotten": await forget()}
+
+        return chore
+
     return {
         QueueName.MESSAGE: patient(
             MessageHandler(database=database, queues=queues, clock=clock, gateways=gateways, listener=listener)
@@ -38,7 +67,20 @@ def handlers(
         ),
         QueueName.CAMPAIGN: patient(CampaignHandler(database=database, queues=queues, gateways=gateways, clock=clock)),
         QueueName.OUTBOUND: patient(
-            OutboundHandler(database=database, gateways=gateways, clock=clock, listener=listener)
+            OutboundHandler(database=database, queues=queues, gateways=gateways, clock=clock, listener=listener)
         ),
-        QueueName.MAINTENANCE: patient(MaintenanceHandler(Reconciler(database=database, queues=queues, clock=clock))),
+        QueueName.WEBHOOK: patient(
+            WebhookHandler(database=database, queues=queues, sender=sender or Sender(), clock=clock)
+        ),
+        QueueName.MAINTENANCE: patient(
+            MaintenanceHandler(
+                {
+                    RECONCILE: reconcile,
+                    RETAIN: lambda _: keeper.sweep(),
+                    IMPORT: imports.handle,
+                    FORGET_DELIVERIES: forgetting(Deliveries(database, queues, clock=clock).forget),
+                    FORGET_IDEMPOTENCY_KEYS: forgetting(IdempotencyKeys(database).forget_old),
+                }
+            )
+        ),
     }

@@ -7,15 +7,17 @@ from types import MappingProxyType
 from typing import Final
 
 from berrante.engine import Backoff, Connection, DeadLetters, JobOptions, Queue, Retention
+from berrante.engine.tracing import TraceContext
 
 
 class QueueName(enum.StrEnum):
-    """The six queues; a job's trip is drawn in ``docs/job-flow.md``."""
+    """The seven queues; a job's trip is drawn in ``docs/job-flow.md``."""
 
     MESSAGE = "message"
     AUTOMATION = "automation"
     CAMPAIGN = "campaign"
     OUTBOUND = "outbound"
+    WEBHOOK = "webhook"
     DEAD_LETTER = "dead-letter"
     MAINTENANCE = "maintenance"
 
@@ -47,6 +49,7 @@ DEFAULT_JOB_OPTIONS: Final[Mapping[QueueName, JobOptions]] = MappingProxyType(
         QueueName.AUTOMATION: _kept(hours=24, completed=500, failed=500),
         QueueName.CAMPAIGN: _kept(hours=48, completed=100, failed=200),
         QueueName.OUTBOUND: _kept(hours=24, completed=500, failed=500),
+        QueueName.WEBHOOK: _kept(hours=24, completed=500, failed=500),
         QueueName.MAINTENANCE: _kept(hours=24, completed=100, failed=200),
     }
 )
@@ -61,6 +64,7 @@ class Queues:
     automation: Queue
     campaign: Queue
     outbound: Queue
+    webhook: Queue
     maintenance: Queue
     dead_letters: DeadLetters
 
@@ -71,6 +75,7 @@ class Queues:
             QueueName.AUTOMATION: self.automation,
             QueueName.CAMPAIGN: self.campaign,
             QueueName.OUTBOUND: self.outbound,
+            QueueName.WEBHOOK: self.webhook,
             QueueName.MAINTENANCE: self.maintenance,
             QueueName.DEAD_LETTER: self.dead_letters.queue,
         }[name]
@@ -81,11 +86,13 @@ def open_queues(
     *,
     prefix: str = "bull",
     options: Mapping[QueueName, JobOptions] = DEFAULT_JOB_OPTIONS,
+    trace_context: TraceContext | None = None,
 ) -> Queues:
     """Open all queues under ``prefix``; does no I/O. A queue that ``options`` leaves out has the default ones."""
 
     def queue(name: QueueName) -> Queue:
-        return Queue(name.value, connection, prefix=prefix, defaults=options.get(name, DEFAULT_JOB_OPTIONS[name]))
+        defaults = options.get(name, DEFAULT_JOB_OPTIONS[name])
+        return Queue(name.value, connection, prefix=prefix, defaults=defaults, trace_context=trace_context)
 
     return Queues(
         connection=connection,
@@ -93,6 +100,7 @@ def open_queues(
         automation=queue(QueueName.AUTOMATION),
         campaign=queue(QueueName.CAMPAIGN),
         outbound=queue(QueueName.OUTBOUND),
+        webhook=queue(QueueName.WEBHOOK),
         maintenance=queue(QueueName.MAINTENANCE),
         dead_letters=DeadLetters(connection, QueueName.DEAD_LETTER.value, prefix=prefix),
     )

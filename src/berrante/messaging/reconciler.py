@@ -8,12 +8,17 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, select, update
 
-from berrante.engine import Job, NewJob, Queue, Unrecoverable
+from berrante.engine import NewJob, Queue
 from berrante.messaging.automations.jobs import step_job
 from berrante.messaging.automations.models import automation_runs
 from berrante.messaging.campaigns.jobs import tick_job
 from berrante.messaging.campaigns.models import campaigns
 from berrante.messaging.clock import Clock, moment
+from berrante.messaging.endpoints.emitting import emit, enqueue
+from berrante.messaging.endpoints.events import EventType
+from berrante.messaging.endpoints.jobs import deliver_job
+from berrante.messaging.endpoints.messages import became
+from berrante.messaging.endpoints.models import webhook_deliveries
 from berrante.messaging.lost_jobs import LostJobs, Whereabouts
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.status import OPEN, MessageStatus
@@ -23,7 +28,6 @@ from berrante.messaging.queues import Queues
 from berrante.store import Database
 
 RECONCILE: Final = "reconcile"
-EVERY_MS: Final = 60_000
 #: How old a row must be before its job counts as lost: longer than any way from a commit to its ``add``.
 GRACE: Final = timedelta(seconds=60)
 _BATCH: Final = 500
@@ -39,6 +43,7 @@ class Swept:
     messages: int = 0
     runs: int = 0
     campaigns: int = 0
+    webhooks: int = 0
     failed: int = 0
 
 
@@ -69,6 +74,13 @@ class Reconciler:
         await self._each(runs, automation_runs.c.id, lambda rows: self._runs(rows, swept))
         running = select(campaigns).where(campaigns.c.status == "running", campaigns.c.created_at < before)
         await self._each(running, campaigns.c.id, lambda rows: self._campaigns(rows, swept))
+        pending = select(
+            webhook_deliveries.c.id,
+            webhook_deliveries.c.organization_id,
+            webhook_deliveries.c.endpoint_id,
+            webhook_deliveries.c.round,
+        ).where(webhook_deliveries.c.status == "pending", webhook_deliveries.c.due_at < before)
+        await self._each(pending, webhook_deliveries.c.id, lambda rows: self._webhooks(rows, swept))
         await self._forget()
         return swept
 
@@ -126,8 +138,19 @@ class Reconciler:
             statement = update(automation_runs).where(
                 automation_runs.c.id == row.id, automation_runs.c.status == "open"
             )
+            data = {
+                "run_id": str(row.id),
+                "automation_id": str(row.automation_id),
+                "message_id": str(row.message_id),
+                "instance_id": row.instance_id,
+                "reason": "its job failed for good",
+            }
             async with self._database.begin() as connection:
-                await connection.execute(statement.values(status="failed"))
+                closed = await connection.execute(statement.values(status="failed"))
+                if closed.rowcount == 0:
+                    continue
+                told = await emit(connection, row.organization_id, EventType.AUTOMATION_RUN_FAILED, data)
+            await enqueue(self._queues, told)
 
     async def _campaigns(self, rows: _Rows, swept: Swept) -> None:
         queue = self._queues.campaign
@@ -138,6 +161,30 @@ class Reconciler:
         # A campaign outlives a tick that failed: its next tick has the next recipient, or the same one, unharmed.
         added, _ = await _restore(queue, rows, jobs, failed_too=True)
         swept.campaigns += added
+
+    async def _webhooks(self, rows: _Rows, swept: Swept) -> None:
+        queue = self._queues.webhook
+        jobs = [
+            deliver_job(
+                queue,
+                organization_id=row.organization_id,
+                endpoint_id=row.endpoint_id,
+                delivery_id=row.id,
+                round_=row.round,
+            )
+            for row in rows
+        ]
+        added, failed = await _restore(queue, rows, jobs)
+        swept.webhooks += added
+        for row in failed:
+            swept.failed += 1
+            statement = update(webhook_deliveries).where(
+                webhook_deliveries.c.id == row.id,
+                webhook_deliveries.c.round == row.round,
+                webhook_deliveries.c.status == "pending",
+            )
+            async with self._database.begin() as connection:
+                await connection.execute(statement.values(status="failed", error="its job failed for good"))
 
     async def _give_up_message(self, row: Row[Any]) -> None:
         """Say on the row that its job is a dead letter, for people to judge, rather than fail once a minute for ever.
@@ -157,7 +204,21 @@ class Reconciler:
             "updated_at": moment(self._clock()),
         }
         async with self._database.begin() as connection:
-            await connection.execute(statement.values(values))
+            closed = await connection.execute(statement.values(values))
+            if closed.rowcount == 0:
+                return
+            told = await became(
+                connection,
+                organization_id=row.organization_id,
+                instance_id=row.instance_id,
+                message_id=row.id,
+                wire_id=row.wire_id,
+                status=status.value,
+                at=moment(self._clock()),
+                code=_FAILED,
+                reason=str(values["failure_reason"]),
+            )
+        await enqueue(self._queues, told)
 
 
 async def _restore(
@@ -182,29 +243,3 @@ def _id(job: NewJob) -> str:
     assert job.options is not None
     assert job.options.job_id is not None
     return job.options.job_id
-
-
-class MaintenanceHandler:
-    """The queue ``maintenance``: handles ``reconcile``."""
-
-    def __init__(self, reconciler: Reconciler) -> None:
-        self._reconciler = reconciler
-
-    async def __call__(self, job: Job) -> object:
-        """Sweep once."""
-        if job.name != RECONCILE:
-            raise Unrecoverable(f"queue 'maintenance' has no jobs named {job.name!r}: use {RECONCILE!r}")
-        swept = await self._reconciler.sweep()
-        return {
-            "messages": swept.messages,
-            "runs": swept.runs,
-            "campaigns": swept.campaigns,
-            "failed": swept.failed,
-        }
-
-
-async def schedule_reconciler(queues: Queues) -> None:
-    """Have the reconciler run now and every minute from now on; every process that starts may call this."""
-    await queues.maintenance.schedulers.upsert(
-        RECONCILE, name=RECONCILE, every_ms=EVERY_MS, options=queues.maintenance.defaults
-    )

@@ -1,17 +1,32 @@
 """Everything that can be set, in one typed object read from the environment. Knows no other room."""
 
 from berrante.settings.loading import SettingsInvalid, load, unknown_variables
-from berrante.settings.model import DemoSettings, LogFormat, LogLevel, OwnerSettings, QueueSettings, Settings
+from berrante.settings.model import (
+    DEVELOPMENT_KEY,
+    DemoSettings,
+    Environment,
+    LogFormat,
+    LogLevel,
+    OwnerSettings,
+    QueueSettings,
+    RateScope,
+    Settings,
+    WebhooksSettings,
+)
 from berrante.settings.table import markdown
 
 __all__ = [
+    "DEVELOPMENT_KEY",
     "DemoSettings",
+    "Environment",
     "LogFormat",
     "LogLevel",
     "OwnerSettings",
     "QueueSettings",
+    "RateScope",
     "Settings",
     "SettingsInvalid",
+    "WebhooksSettings",
     "load",
     "markdown",
     "unknown_variables",

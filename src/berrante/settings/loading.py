@@ -78,6 +78,8 @@ def unknown_variables(environ: Mapping[str, str] | None = None) -> dict[str, str
 
 
 def _problem(path: tuple[str, ...], given: Collection[str], *, kind: str, message: str, value: object) -> str:
+    if not path:  # several settings do not fit together; the message names them
+        return message.removeprefix("Value error, ")
     names = {field: name for name, field in variables()}
     # An alias stands in the error in place of its field.
     name = names.get(path) or (path[0] if path[0] in names.values() else f"{_PREFIX}{'_'.join(path)}".upper())

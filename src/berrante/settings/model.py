@@ -3,14 +3,16 @@
 import enum
 import re
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _HOUR_S: Final = 3_600
 _WEEK_S: Final = 7 * 24 * _HOUR_S
+#: How a secret key begins that was made, not given.
+DEVELOPMENT_KEY: Final = "development-"
 _API_KEY: Final = re.compile(r"brt_live_[A-Za-z0-9_-]{16,200}")
 
 
@@ -31,7 +33,9 @@ class LogFormat(enum.StrEnum):
 
 
 def _redis(url: SecretStr) -> SecretStr:
-    return _url(url, schemes=("redis", "rediss", "unix"), example="redis://host:6379/0")
+    return _url(
+        url, schemes=("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"), example="redis://host:6379/0"
+    )
 
 
 def _postgres(url: SecretStr) -> SecretStr:
@@ -53,6 +57,20 @@ def _url(url: SecretStr, *, schemes: tuple[str, ...], example: str) -> SecretStr
     return url
 
 
+class Environment(enum.StrEnum):
+    """Where the process runs; production refuses what is only convenient."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class RateScope(enum.StrEnum):
+    """Whom a queue's rate is for."""
+
+    GROUP = "group"
+    QUEUE = "queue"
+
+
 class QueueSettings(BaseModel):
     """How one queue's worker works and how its jobs are run and kept."""
 
@@ -60,9 +78,16 @@ class QueueSettings(BaseModel):
 
     concurrency: int = Field(5, ge=1, le=10_000, description="Jobs that one worker process runs at once.")
     rate_max: int = Field(
-        0, ge=0, description="Jobs that may start per window, over all workers of the queue; 0 is no limit."
+        0,
+        ge=0,
+        description="Jobs that may start per window, over all workers; 0 is no limit. See `rate_scope`.",
     )
     rate_duration_ms: int = Field(1_000, ge=1, description="Length of that window in milliseconds.")
+    rate_scope: RateScope = Field(
+        RateScope.GROUP,
+        description="`group`: the rate is each number's own (in `campaign` each organization's, in `webhook` each "
+        "endpoint's); `queue`: all share it.",
+    )
     attempts: int = Field(4, ge=1, description="Runs of a job at most, the first included.")
     backoff_delay_ms: int = Field(
         2_000, ge=0, description="Wait before the first retry in milliseconds; it doubles with each."
@@ -81,6 +106,16 @@ class QueueSettings(BaseModel):
         30_000, ge=100, description="Milliseconds between two searches for jobs of silent workers."
     )
     max_stalled: int = Field(1, ge=0, description="Times that a job may stall before it fails.")
+
+
+class WebhooksSettings(BaseModel):
+    """Webhooks that organizations' programs receive; how the queue ``webhook`` works is set as for all queues."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allow_loopback: bool = Field(
+        False, description="For development: outgoing webhooks may go to this machine, and by `http`."
+    )
 
 
 class OwnerSettings(BaseModel):
@@ -113,6 +148,17 @@ class DemoSettings(BaseModel):
     chatter_ms: int = Field(4_000, ge=10, description="Mean milliseconds between two messages of theirs.")
 
 
+class BoardSettings(BaseModel):
+    """Bull Board at ``/admin/queues``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    read_only: bool = Field(False, description="Bull Board at `/admin/queues` shows everything and changes nothing.")
+    environment: str | None = Field(
+        None, max_length=30, description="A label at its top, such as `staging`; none if not given."
+    )
+
+
 class Settings(BaseSettings):
     """All settings of a process, frozen. ``load`` reads them and explains what is wrong."""
 
@@ -132,7 +178,8 @@ class Settings(BaseSettings):
     redis_url: Annotated[SecretStr, AfterValidator(_redis)] | None = Field(
         None,
         validation_alias="REDIS_URL",
-        description="Redis ≥ 7 or Valkey ≥ 8, `redis://` or `rediss://`; without it an embedded Valkey is started.",
+        description="Redis ≥ 7 or Valkey ≥ 8: `redis://`, `rediss://` or `redis+sentinel://host,host/service/0`; "
+        "without it an embedded Valkey is started.",
     )
     database_url: Annotated[SecretStr, AfterValidator(_postgres)] | None = Field(
         None,
@@ -147,6 +194,24 @@ class Settings(BaseSettings):
     )
     media_dir: Path | None = Field(
         None, description="Folder of files that came with messages or are to be sent; else `media` in the data folder."
+    )
+    env: Environment = Field(
+        Environment.DEVELOPMENT,
+        description="`production` demands `BERRANTE_SECRET_KEY`, and cookies that travel over https alone.",
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="Signs sessions of people, 32 characters or more; the same in all processes. Without it, in "
+        "development, one is made and kept in the data folder.",
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Proxies whose `X-Forwarded-For` is believed: addresses or networks with commas between; `*` all.",
+    )
+    requests_per_minute: int = Field(
+        6_000, ge=0, description="API requests per minute and key, unless its organization has a quota; 0 is no limit."
     )
     data_dir: Path = Field(Path(".berrante"), description="Folder of the embedded engines' data.")
     host: str = Field("127.0.0.1", description="Address that the web side listens on.")
@@ -170,6 +235,19 @@ class Settings(BaseSettings):
     health_timeout_ms: int = Field(
         2_000, ge=10, le=60_000, description="Milliseconds after which `/health` reports a silent engine as down."
     )
+    health_host: str = Field("127.0.0.1", description="Address that the port of its own for health listens on.")
+    health_port: int = Field(
+        0,
+        ge=0,
+        le=65_535,
+        description="Port on which any process serves `/health` and `/metrics` alone; 0 is none. Keep it private.",
+    )
+    metrics_token: SecretStr | None = Field(
+        None, min_length=16, description="What `/metrics` asks for; without it, `/metrics` is on the health port alone."
+    )
+    keep_messages_days: int = Field(
+        0, ge=0, le=36_500, description="Days that messages are kept in the database; 0 keeps them for ever."
+    )
 
     message: QueueSettings = QueueSettings(concurrency=5, rate_max=10, rate_duration_ms=1_000)
     automation: QueueSettings = QueueSettings(concurrency=5, rate_max=20, rate_duration_ms=1_000)
@@ -177,15 +255,30 @@ class Settings(BaseSettings):
         concurrency=3,
         rate_max=100,
         rate_duration_ms=60_000,
+        rate_scope=RateScope.QUEUE,
         keep_completed_age_s=48 * _HOUR_S,
         keep_completed_count=100,
         keep_failed_count=200,
     )
     outbound: QueueSettings = QueueSettings(concurrency=50)
+    webhook: QueueSettings = QueueSettings(concurrency=50)
     maintenance: QueueSettings = QueueSettings(concurrency=1, keep_completed_count=100, keep_failed_count=200)
 
+    webhooks: WebhooksSettings = WebhooksSettings()
     owner: OwnerSettings = OwnerSettings()
     demo: DemoSettings = DemoSettings()
+    board: BoardSettings = BoardSettings()
+
+    @model_validator(mode="after")
+    def _is_fit_for_production(self) -> Self:
+        key = self.secret_key.get_secret_value() if self.secret_key else ""
+        if self.env is Environment.PRODUCTION and (not key or key.startswith(DEVELOPMENT_KEY)):
+            problem = "is the one of a development machine" if key else "is missing"
+            raise ValueError(
+                f"BERRANTE_SECRET_KEY {problem}, and BERRANTE_ENV is production: "
+                'give one of your own, for instance of: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+            )
+        return self
 
     def queue(self, name: str) -> QueueSettings:
         """Return the settings of a worked queue by its name; ``KeyError`` if nobody works on it."""
@@ -194,5 +287,6 @@ class Settings(BaseSettings):
             "automation": self.automation,
             "campaign": self.campaign,
             "outbound": self.outbound,
+            "webhook": self.webhook,
             "maintenance": self.maintenance,
         }[name]

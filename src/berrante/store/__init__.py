@@ -6,6 +6,7 @@ from berrante.store.ids import IdMaker, new_id
 from berrante.store.metadata import MOMENT, metadata
 from berrante.store.migrating import downgrade, migrate, revision
 from berrante.store.sealed import Sealed
+from berrante.store.tenancy import disable_tenancy, enable_tenancy, unguarded_tables
 
 __all__ = [
     "MOMENT",
@@ -15,9 +16,12 @@ __all__ = [
     "IdMaker",
     "KeyMissing",
     "Sealed",
+    "disable_tenancy",
     "downgrade",
+    "enable_tenancy",
     "metadata",
     "migrate",
     "new_id",
     "revision",
+    "unguarded_tables",
 ]

@@ -1,16 +1,22 @@
 """The way to one PostgreSQL database, shared by all services of a process."""
 
-from contextlib import AbstractAsyncContextManager
-from typing import Final
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from berrante.store.encryption import Cipher
 from berrante.store.sealed import use_cipher
+from berrante.store.tenancy import SETTING, WEB_ROLE
 
 _DRIVER: Final = "postgresql+asyncpg"
 _SPELLINGS: Final = frozenset({"postgres", "postgresql", _DRIVER})
+# Both end with the transaction, so a pooler may hand the connection to anyone afterwards.
+_ENTER: Final = text(f"SELECT set_config('role', '{WEB_ROLE}', true), set_config('{SETTING}', :organization_id, true)")
 
 
 def asyncpg_url(url: str) -> URL:
@@ -29,6 +35,23 @@ def asyncpg_url(url: str) -> URL:
         query = {("ssl" if name == "sslmode" else name): value for name, value in parsed.query.items()}
         parsed = parsed.set(query=query)
     return parsed
+
+
+class PoolUse(NamedTuple):
+    """A pool's connections: kept open at most, in use, idle, and in use beyond those that are kept."""
+
+    size: int
+    in_use: int
+    idle: int
+    overflow: int
+
+
+class About(NamedTuple):
+    """What a database says of itself; ``revision`` is that of its tables, None before the first migration."""
+
+    version: str
+    size_bytes: int
+    revision: str | None
 
 
 class Database:
@@ -59,13 +82,49 @@ class Database:
             use_cipher(self.engine, cipher)
 
     def begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Open a transaction: committed at the end of the block, rolled back if it raises."""
+        """Open a transaction that sees all organizations: committed at the end of the block, rolled back if it raises.
+
+        For workers and commands. What the web side reaches uses ``tenant``, or says in ``platform`` why not.
+        """
+        return self.engine.begin()
+
+    @asynccontextmanager
+    async def tenant(self, organization_id: UUID) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction in which one organization's rows are all there is, whatever the queries ask for.
+
+        A row of another organization is not found, and one written for another is refused by PostgreSQL.
+        """
+        async with self.engine.begin() as connection:
+            await connection.execute(_ENTER, {"organization_id": str(organization_id)})
+            yield connection
+
+    def platform(self, *, because: str) -> AbstractAsyncContextManager[AsyncConnection]:  # noqa: ARG002  for readers
+        """Open a transaction that sees all organizations, on the web side: ``because`` says why it must."""
         return self.engine.begin()
 
     async def ping(self) -> None:
         """Raise unless the database answers."""
         async with self.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
+
+    async def about(self) -> About:
+        """Ask the database about itself."""
+        async with self.engine.connect() as connection:
+            version = (await connection.execute(text("SHOW server_version"))).scalar_one()
+            size = (await connection.execute(text("SELECT pg_database_size(current_database())"))).scalar_one()
+            revision = None
+            if (await connection.execute(text("SELECT to_regclass('alembic_version')"))).scalar_one() is not None:
+                found = await connection.execute(text("SELECT version_num FROM alembic_version"))
+                revision = found.scalar_one_or_none()
+        return About(version=str(version).partition(" ")[0], size_bytes=size, revision=revision)
+
+    def pool(self) -> PoolUse:
+        """Tell how busy the pool is."""
+        pool = self.engine.pool
+        assert isinstance(pool, QueuePool)
+        return PoolUse(
+            size=pool.size(), in_use=pool.checkedout(), idle=pool.checkedin(), overflow=max(0, pool.overflow())
+        )
 
     async def close(self) -> None:
         """Close all connections."""

@@ -3,10 +3,11 @@
 Others tell (workers by notices); this room listens and writes.
 """
 
-from berrante.telemetry import events
+from berrante.telemetry import events, trace
 from berrante.telemetry.event import LogEvent, UnknownField
 from berrante.telemetry.logging_setup import configure
+from berrante.telemetry.metrics import Metrics
 from berrante.telemetry.privacy import masked, scrubbed
 from berrante.telemetry.worker_log import log_notice
 
-__all__ = ["LogEvent", "UnknownField", "configure", "events", "log_notice", "masked", "scrubbed"]
+__all__ = ["LogEvent", "Metrics", "UnknownField", "configure", "events", "log_notice", "masked", "scrubbed", "trace"]

@@ -5,7 +5,7 @@ from typing import Final
 from berrante.telemetry.event import LogEvent
 
 #: What every event about one job carries.
-JOB: Final = ("queue", "job", "job_id", "organization_id", "instance_id", "attempt")
+JOB: Final = ("queue", "job", "job_id", "organization_id", "instance_id", "attempt", "trace_id")
 
 STARTED = LogEvent(
     "service.started", "info", ("version", "pid", "queues", "redis", "database"), "The process is ready to work."
@@ -41,6 +41,16 @@ REQUEST = LogEvent(
 )
 REQUEST_FAILED = LogEvent(
     "http.failed", "error", ("method", "path", "error", "exc_info"), "A request met an error of ours and got a 500."
+)
+
+BOARD_WRITE = LogEvent(
+    "board.write", "info", ("person", "action", "queue", "job_id"), "Somebody is about to change a queue by hand."
+)
+IDEMPOTENCY_UNSTORED = LogEvent(
+    "idempotency.unstored",
+    "error",
+    ("organization_id", "error"),
+    "A request with `Idempotency-Key` was done, but its answer could not be kept: sent again, it would be done again.",
 )
 
 WORKER_STARTED = LogEvent("worker.started", "debug", ("queue", "worker", "concurrency"), "A worker takes jobs.")
@@ -100,6 +110,24 @@ MESSAGE_STATUS = LogEvent(
 NUMBER_UPDATED = LogEvent(
     "number.updated", "info", (*JOB, "kind", "outcome"), "WhatsApp said something of a number, account or template."
 )
+RATE_CHANGED = LogEvent(
+    "number.rate_changed",
+    "info",
+    ("organization_id", "instance_id", "per_s"),
+    "WhatsApp said that a number goes too fast, or bore it since; without `per_s` it goes at its own rate again.",
+)
+NUMBER_HELD = LogEvent(
+    "number.held",
+    "warning",
+    ("organization_id", "instance_id", "what", "code", "reason", "until"),
+    "WhatsApp's answer stops a number, account, template or contact for some time, or until somebody acts.",
+)
+CONTACT_SUPPRESSED = LogEvent(
+    "contact.suppressed",
+    "info",
+    ("organization_id", "instance_id", "contact_id", "code", "reason"),
+    "A contact told WhatsApp that it wants no marketing: campaigns no longer write to it.",
+)
 MEDIA_FETCHED = LogEvent(
     "media.fetched",
     "info",
@@ -115,9 +143,25 @@ CAMPAIGN_TICKED = LogEvent(
 MESSAGE_SENT = LogEvent(
     "message.sent", "info", (*JOB, "message_id", "outcome", "code"), "A message left, or what became of it instead."
 )
+WEBHOOK_SETTLED = LogEvent(
+    "webhook.settled",
+    "info",
+    (*JOB, "webhook_id", "delivery_id", "outcome", "code", "reason"),
+    "A delivery to an organization's endpoint was taken, or will not be tried again.",
+)
+WEBHOOK_DISABLED = LogEvent(
+    "webhook.disabled",
+    "warning",
+    (*JOB, "webhook_id", "delivery_id", "reason", "hint"),
+    "An endpoint failed for too long; nothing more is sent to it.",
+)
+PACE_DELAYED = LogEvent(
+    "pace.delayed", "warning", ("instance_id", "reason", "hint"), "A number's new pace is stored, but not yet in Redis."
+)
 RECONCILED = LogEvent(
     "reconciler.found", "warning", (*JOB, "outcome", "hint"), "Rows had lost their jobs; the jobs were added again."
 )
+RETAINED = LogEvent("retention.removed", "info", (*JOB, "outcome"), "Rows and jobs were kept long enough, and went.")
 
 EVENTS: Final = tuple(value for value in list(globals().values()) if isinstance(value, LogEvent))
 
@@ -127,7 +171,8 @@ _HEAD: Final = """\
 Logs go to standard error: lines for people, or with `BERRANTE_LOG_FORMAT=json` one JSON object a line. Every line has
 `timestamp` (UTC), `level` and `event`; a program tells events apart by `event`, whose names and fields are these. A
 field that does not apply is left out. `hint` is a sentence for the operator. Lines for people leave out queue, job,
-organization and attempt at level info.
+organization, attempt and trace at level info. `trace_id` is the same in all that one request or message brought about,
+through every queue; a request's `traceparent` is taken over.
 
 Never logged: the text of a message, a secret, a whole phone number (`+55…4321`), the query of a request.
 

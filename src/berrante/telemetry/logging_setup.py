@@ -12,7 +12,7 @@ from berrante.telemetry.privacy import scrub
 #: Only their warnings are of use: below that, they say what our own events say better.
 _QUIET: Final = ("alembic", "asyncio", "httpcore", "httpx", "uvicorn", "uvicorn.error")
 #: What a person who watches the flow can do without; machines get all of it, and so do people when something is wrong.
-_LONG: Final = ("organization_id", "job", "job_id", "queue", "attempt")
+_LONG: Final = ("organization_id", "job", "job_id", "queue", "attempt", "trace_id")
 _CONSOLE_TIME: Final = "%H:%M:%S.%f"
 
 

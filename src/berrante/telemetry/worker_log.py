@@ -6,6 +6,7 @@ from typing import Any
 from berrante.engine import InvalidPayload, Job
 from berrante.engine import notices as told
 from berrante.telemetry import events
+from berrante.telemetry.trace import carried
 
 
 def log_notice(notice: told.Notice) -> None:  # noqa: PLR0912  one line per kind of notice
@@ -79,9 +80,17 @@ def about(job: Job) -> dict[str, Any]:
         "organization_id": _short(ids.get("organizationId")),
         "instance_id": _short(ids.get("instanceId")),
         "attempt": job.attempt,
+        "trace_id": _trace(job),
     }
 
 
 def _short(value: object) -> str | None:
     # Producers other than ours may put anything there.
     return value[:60] if isinstance(value, str) else None
+
+
+def _trace(job: Job) -> str | None:
+    try:
+        return carried(job.trace_context)
+    except InvalidPayload:
+        return None

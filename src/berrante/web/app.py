@@ -8,37 +8,60 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berrante import __version__
-from berrante.telemetry import events
-from berrante.web import api, errors, health, webhooks
+from berrante.telemetry import events, trace
+from berrante.web import api, board, errors, health, idempotency, login, metrics, request_id, sessions, webhooks
+from berrante.web.bodies import BodyLimits
 from berrante.web.services import Services
+from berrante.web.tokens import Tokens
 
 
 def create_app(application: Services) -> FastAPI:
     """Make the app over the services of a process, which it neither opens nor closes."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        app.state.health.cancel()
-
     # No docs pages: they load scripts from a CDN. The document itself is at /openapi.json.
-    app = FastAPI(title="Berrante", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.state.application = application
-    app.state.health = health.Health(application)
-    errors.install(app)
-    for router in (health.router, webhooks.router, api.router):
+    app = FastAPI(title="Berrante", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
+    _watched(app, application, private=False)
+    app.state.tokens = Tokens(application.secret_key)
+    for router in (webhooks.router, sessions.router, login.router, api.router):
         app.include_router(router)
+    board.mount(app, board.OwnerByPassword(application.people), options=board.options_of(application.settings))
 
     @app.get("/", include_in_schema=False)
     async def root() -> dict[str, str]:
         return {"name": "berrante", "version": __version__, "health": "/health", "openapi": "/openapi.json"}
 
+    idempotency.describe(app)
+    app.add_middleware(idempotency.Idempotency)
+    app.add_middleware(BodyLimits)
     app.add_middleware(_Observed)
     return app
 
 
+def create_health_app(application: Services) -> FastAPI:
+    """Make the app of the private port: health and metrics alone."""
+    app = FastAPI(title="Berrante", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
+    _watched(app, application, private=True)
+    app.add_middleware(_Observed)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.health.cancel()
+    app.state.scrape.cancel()
+
+
+def _watched(app: FastAPI, application: Services, *, private: bool) -> None:
+    app.state.application = application
+    app.state.health = health.Health(application)
+    app.state.scrape = metrics.Scrape(application, private=private)
+    errors.install(app)
+    app.include_router(health.router)
+    app.include_router(metrics.router)
+
+
 class _Observed:
-    """Logs each request without its query, and turns what nobody caught into an answer in our form."""
+    """Gives each request its id, logs it without its query, and answers what nobody caught in our form."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -48,15 +71,25 @@ class _Observed:
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
+        given = next((value for name, value in scope["headers"] if name == request_id.HEADER), None)
+        own_id = request_id.chosen(given)
+        request_id.current.set(own_id)
+        state = scope.setdefault("state", {})
 
         async def observed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                rate = {} if status == 429 else state.get("rate_headers", {})
+                more = {"X-Request-Id": own_id, **rate}
+                added = [(name.lower().encode(), value.encode()) for name, value in more.items()]
+                message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
+        parent = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1")
         try:
-            await self._app(scope, receive, observed)
+            with trace.continued(parent):
+                await self._app(scope, receive, observed)
         except Exception as error:
             answer = errors.unexpected(error)
             if answer.status_code == 500:

@@ -1,10 +1,11 @@
-"""How errors look on the wire: ``{"error": {"code", "message", "field"?}}``, with the status that fits.
+"""How errors look on the wire, with the status that fits.
 
-Codes are stable words for programs; messages are for people and may change.
+``{"error": {"code", "message", "details", "request_id", "violations": [{"field", "message"}], "field"?}}``; codes are
+stable words for programs, messages are for people and may change, and ``field`` is the first violation's.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,14 +13,48 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from berrante.engine.connection import is_unavailable
-from berrante.messaging.errors import Invalid, MessagingError, Missing, Taken, WrongState
+from berrante.messaging.errors import (
+    Denied,
+    GatewayMissing,
+    Invalid,
+    LockedOut,
+    LoginFailed,
+    MessagingError,
+    Missing,
+    QuotaExceeded,
+    RefreshRaced,
+    SessionEnded,
+    Taken,
+    WrongState,
+)
 from berrante.messaging.outage import is_away
+from berrante.web import request_id
 
 _Handler = Callable[[Request, Exception], Awaitable[JSONResponse]]
-_STATUS: Final[dict[type[MessagingError], int]] = {Invalid: 422, Missing: 404, Taken: 409, WrongState: 409}
-_CODES: Final = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+_STATUS: Final[dict[type[MessagingError], int]] = {
+    Invalid: 422,
+    Missing: 404,
+    Taken: 409,
+    WrongState: 409,
+    Denied: 403,
+    LoginFailed: 401,
+    SessionEnded: 401,
+    RefreshRaced: 409,
+    LockedOut: 429,
+    QuotaExceeded: 429,
+    GatewayMissing: 503,
+}
+_CODES: Final = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+}
 #: Where in a request a field may stand; part of FastAPI's location and of no interest to the caller.
-_PLACES: Final = frozenset({"body", "query", "path", "header"})
+_PLACES: Final = frozenset({"body", "query", "path", "header", "cookie"})
+_SHOWN: Final = 50
 _AWAY_S: Final = 2
 
 
@@ -34,19 +69,36 @@ class WebError(Exception):
         *,
         field: str | None = None,
         headers: dict[str, str] | None = None,
+        details: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.field = field
         self.headers = headers
+        self.details = details
 
 
 def answer(
-    status: int, code: str, message: str, *, field: str | None = None, headers: dict[str, str] | None = None
+    status: int,
+    code: str,
+    message: str,
+    *,
+    field: str | None = None,
+    headers: dict[str, str] | None = None,
+    details: dict[str, Any] | None = None,
+    violations: list[dict[str, str]] | None = None,
 ) -> JSONResponse:
     """Return an error's response."""
-    error = {"code": code, "message": message} | ({"field": field} if field else {})
+    error: dict[str, Any] = {
+        "code": code,
+        "message": message,
+        "details": details or {},
+        "request_id": request_id.current.get(),
+        "violations": violations or ([{"field": field, "message": message}] if field else []),
+    }
+    if field:
+        error["field"] = field
     return JSONResponse({"error": error}, status_code=status, headers=headers)
 
 
@@ -71,26 +123,44 @@ def unexpected(error: Exception) -> JSONResponse:
 
 async def _web(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, WebError)
-    return answer(error.status, error.code, str(error), field=error.field, headers=error.headers)
+    return answer(error.status, error.code, str(error), field=error.field, headers=error.headers, details=error.details)
 
 
 async def _domain(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, MessagingError)
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
-    return answer(status, error.code, str(error), field=getattr(error, "field", None))
+    details: dict[str, Any] = {}
+    headers: dict[str, str] = {}
+    if isinstance(error, LockedOut | QuotaExceeded):
+        headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, QuotaExceeded):
+        details = {"quota": error.quota, "limit": error.limit, "used": error.used}
+        headers["X-RateLimit-Limit"] = str(error.limit)
+        headers["X-RateLimit-Remaining"] = str(max(0, error.limit - error.used))
+        headers["X-RateLimit-Reset"] = str(error.retry_after_s)
+    field = getattr(error, "field", None)
+    return answer(status, error.code, str(error), field=field, headers=headers, details=details)
 
 
 async def _malformed(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in _PLACES)
-    return answer(422, "invalid", f"{where or 'request'}: {first['msg']}", field=where or None)
+    found = error.errors()
+    violations = [{"field": _where(each["loc"]), "message": str(each["msg"])} for each in found[:_SHOWN]]
+    first = violations[0]
+    message = f"{first['field'] or 'request'}: {first['message']}"
+    return answer(422, "invalid", message, field=first["field"] or None, violations=violations)
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers) if error.headers else None
     return answer(error.status_code, _CODES.get(error.status_code, "error"), str(error.detail), headers=headers)
+
+
+def _where(location: tuple[Any, ...]) -> str:
+    # The first part says where in the request; a field may be called so too.
+    parts = location[1:] if location and location[0] in _PLACES else location
+    return ".".join(str(part) for part in parts)
 
 
 def _away(what: str) -> JSONResponse:

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import delete
 
@@ -33,6 +34,11 @@ class Stage:
     def contact(self, number: int) -> str:
         """Return the address of a simulated contact."""
         return f"+5511990{number:06d}"
+
+    async def forget(self, organization_id: UUID) -> None:
+        """Remove an organization with all that is its own."""
+        async with self.application.database.begin() as connection:
+            await connection.execute(delete(organizations).where(organizations.c.id == organization_id))
 
     def write(self, sender: str, text: str) -> None:
         """Let a contact write."""

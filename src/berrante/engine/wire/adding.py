@@ -20,8 +20,11 @@ NamedJob = tuple[str, Json, JobOptions]
 def add(keys: QueueKeys, *, name: str, data: Json, options: JobOptions, now_ms: int) -> Call:
     """Add one job; the reply is its id, or the id of the job that is already there in its place.
 
-    A job with a delay goes to ``delayed``, one with a priority to ``prioritized``, any other to ``wait``.
+    A job with a delay goes to ``delayed``, one of a group to its group, one with a priority to ``prioritized``, any
+    other to ``wait``. Of a group with deduplication BullMQ's script knows nothing: a worker's next turn files it.
     """
+    if options.group is not None and not options.deduplication:
+        return add_many(keys, [(name, data, options)], now_ms=now_ms)
     unique = options.deduplication
     unique_key = keys.state(f"de:{unique.id}") if unique else None
     head = (keys.base, options.job_id or "", name, now_ms, None, None, None, None, unique_key)
@@ -68,7 +71,10 @@ def add_many(keys: QueueKeys, jobs: Sequence[NamedJob], *, now_ms: int) -> Call:
 
 
 def _say(options: JobOptions) -> tuple[Argument, ...]:
-    return encode(write_options(options)), options.delay_ms, options.priority, "1" if options.lifo else ""
+    how = "1" if options.lifo else ""
+    if options.group is not None:
+        how = ("G" if options.lifo else "g") + options.group
+    return encode(write_options(options)), options.delay_ms, options.priority, how
 
 
 @lru_cache(maxsize=64)

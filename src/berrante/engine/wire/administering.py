@@ -96,8 +96,9 @@ def obliterate(keys: QueueKeys, *, count: int, force: bool) -> Call:
     return Call(official("obliterate-2"), [keys.meta, keys.base], [count, "force" if force else ""])
 
 
-def reprocess(keys: QueueKeys, *, job_id: str, state_: State, lifo: bool) -> Call:
-    """Move a finished job back to ``wait``, its attempts counted anew."""
+def reprocess(keys: QueueKeys, *, job_id: str, state_: State, lifo: bool, anew: bool = True) -> Call:
+    """Move a finished job back to ``wait``, its attempts counted anew or, as Node does by default, on."""
+    reset = "1" if anew else "0"
     return Call(
         official("reprocessJob-9"),
         [
@@ -116,8 +117,8 @@ def reprocess(keys: QueueKeys, *, job_id: str, state_: State, lifo: bool) -> Cal
             "RPUSH" if lifo else "LPUSH",
             "failedReason" if state_ is State.FAILED else "returnvalue",
             state_.value,
-            "1",
-            "1",
+            reset,
+            reset,
         ],
     )
 

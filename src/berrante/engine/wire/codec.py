@@ -39,6 +39,10 @@ class _Deduplication(msgspec.Struct, rename="camel"):
     keep_last_if_active: bool = False
 
 
+class _Group(msgspec.Struct):
+    id: str | int | float = ""
+
+
 class _Options(msgspec.Struct, rename="camel"):
     attempts: int = 1
     backoff: _Backoff | float | None = None
@@ -51,6 +55,8 @@ class _Options(msgspec.Struct, rename="camel"):
     kl: int | None = None
     stack_trace_limit: int | None = None
     de: _Deduplication | None = None
+    group: _Group | None = None
+    letter: str | None = None  # ours: BullMQ keeps options that it does not know
 
 
 _options: Final = msgspec.json.Decoder(_Options, strict=False)
@@ -80,6 +86,8 @@ def _read_options(raw: bytes) -> JobOptions:
         keep_logs=wire.kl,
         stack_trace_limit=wire.stack_trace_limit,
         deduplication=_deduplication(wire.de),
+        group=str(wire.group.id) or None if wire.group else None,
+        letter=wire.letter,
     )
 
 
@@ -155,11 +163,16 @@ def write_options(options: JobOptions) -> dict[str, Json]:
         wire["stackTraceLimit"] = options.stack_trace_limit
     if options.deduplication:
         wire["de"] = _write_deduplication(options.deduplication)
-    return wire | _write_trace(options)
+    return wire | _write_rest(options)
 
 
-def _write_trace(options: JobOptions) -> dict[str, Json]:
+def _write_rest(options: JobOptions) -> dict[str, Json]:
+    """Write what BullMQ itself makes nothing of."""
     wire: dict[str, Json] = {} if options.trace_context is None else {"tm": options.trace_context}
+    if options.group is not None:
+        wire["group"] = {"id": options.group}  # where BullMQ Pro keeps it
+    if options.letter:
+        wire["letter"] = options.letter
     return wire | {"omc": True} if options.omit_trace_context else wire
 
 

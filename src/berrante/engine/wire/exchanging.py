@@ -1,4 +1,4 @@
-"""One turn of a worker in one call: ``lua/exchange.lua``."""
+"""One turn of a worker in one call: ``lua/exchange_settle.lua`` and ``lua/exchange_take.lua``, one script."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -7,9 +7,11 @@ from typing import assert_never
 import msgspec
 
 from berrante.engine.options import RateLimit
+from berrante.engine.policy.group_limits import GroupLimits
 from berrante.engine.policy.retention import Retention
 from berrante.engine.wire.codec import encode, pack
 from berrante.engine.wire.endings import Complete, Delay, Ending, Fail, HandBack, Retry
+from berrante.engine.wire.grouping import limits_of
 from berrante.engine.wire.keys import QueueKeys
 from berrante.engine.wire.scripts import Argument, Call, extended
 
@@ -47,15 +49,34 @@ def exchange(
     metrics_minutes: int | None,
     letters: QueueKeys | None,
     now_ms: int,
+    chance: float = 0.5,
+    batch: int = 1,
+    group_by: str | None = None,
+    groups: GroupLimits | None = None,
+    declare: bool = False,
 ) -> Call:
-    """Settle runs, then take up to ``want`` jobs under ``token``; the answer is read with ``Reply(*answer)``."""
+    """Settle runs, then take up to ``want`` jobs under ``token``; the answer is read with ``Reply(*answer)``.
+
+    ``chance``, 0 to 1, spreads the gaps of groups with jitter; ``batch`` jobs of one group make one run of it;
+    ``group_by`` names the key of a job's data that names its group, if nothing else does. ``groups`` are the limits of
+    groups that have none of their own, where the server knows of none, or, with ``declare``, from now on.
+    """
     header: dict[str, object] = {
         "token": token,
         "lockDuration": lock_ms,
         "want": want,
         "metrics": metrics_minutes or "",
         "settlements": len(records),
+        "seed": 1 + int(chance * 2_147_483_645),
     }
+    if batch > 1:
+        header["batch"] = batch
+    if group_by:
+        header["by"] = group_by
+    if groups:
+        header["default"] = limits_of(groups)
+        if declare:
+            header["declare"] = True
     if worker:
         header["name"] = worker
     if rate:
@@ -68,8 +89,13 @@ def exchange(
     return Call(extended("exchange"), _keys(keys), args)
 
 
-def record(ending: Ending, *, job_id: str, token: str, attempts_made: int) -> Sequence[Argument]:
+def record(
+    ending: Ending, *, job_id: str, token: str, attempts_made: int, group: str | None = None
+) -> Sequence[Argument]:
     """Write one settlement as the script reads it."""
+    if group is not None:
+        kind, *rest = record(ending, job_id=job_id, token=token, attempts_made=attempts_made)
+        return (str(kind).lower(), *rest, group)
     runs = attempts_made + 1
     if isinstance(ending, Complete):  # first, and without match: this is the hot path
         return ("C", job_id, token, runs, ending.value, *_keep(ending.keep))

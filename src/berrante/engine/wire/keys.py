@@ -59,6 +59,11 @@ class QueueKeys:
         for suffix in _SUFFIXES:
             setattr(self, suffix.replace("-", "_"), self.base + suffix)
 
+    @property
+    def group_marker(self) -> str:
+        """The bell of workers that know groups; see ``lua/groups.lua``."""
+        return self.base + "groups:marker"
+
     def job(self, job_id: str) -> str:
         """Return the key of a job's hash."""
         return self.base + job_id

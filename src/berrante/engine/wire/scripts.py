@@ -22,6 +22,9 @@ _COMMENT: Final = re.compile(rb"--\[\[.*?\]\]|--[^\n]*", re.DOTALL)
 _TOP_LEVEL: Final = re.compile(rb"^local ((?:function )?\w+)", re.MULTILINE)
 _WORD: Final = re.compile(rb"\w+")
 
+#: Scripts that are long enough to be written in several files.
+_PARTS: Final = {"exchange": ("exchange_settle", "exchange_take")}
+
 Argument = str | bytes | int | float
 
 
@@ -69,15 +72,15 @@ def own(name: str) -> Script:
 
 @cache
 def extended(name: str) -> Script:
-    """Load one of our scripts with those of BullMQ's own functions before it that it uses, cut from ``moveToFinished``.
+    """Load one of our scripts with the functions that it uses: BullMQ's own, cut from ``moveToFinished``, and ours.
 
     So every change of a state is made by BullMQ's code where there is a function for it. The digest over the installed
-    files pins where the cuts are.
+    files pins where the cuts are. Ours are in ``groups.lua`` and ``group_turns.lua``.
     """
     functions, found, _ = official("moveToFinished-14").source.partition(b"\nlocal jobIdKey = KEYS[12]\n")
     assert found, "moveToFinished has another main part than the one that was tested"
-    main = own(name).source
-    return Script.of(name, _used(functions, main) + main)
+    main = b"\n".join(own(part).source for part in _PARTS.get(name, (name,)))
+    return Script.of(name, _used(b"\n".join((functions, own("groups").source, own("group_turns").source)), main) + main)
 
 
 def _used(functions: bytes, main: bytes) -> bytes:

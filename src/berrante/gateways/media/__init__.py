@@ -1,6 +1,6 @@
 """Where files are kept that came with messages, or are to be sent: by reference, never in the database."""
 
-from berrante.gateways.media.fetching import FetchesMedia, MediaTooLarge, MediaUnavailable
+from berrante.gateways.media.fetching import FetchesMedia, MediaTooLarge, MediaUnavailable, fetches_media
 from berrante.gateways.media.folder import FolderMediaStore
 from berrante.gateways.media.store import MediaMissing, MediaStore, Stored
 
@@ -12,4 +12,5 @@ __all__ = [
     "MediaTooLarge",
     "MediaUnavailable",
     "Stored",
+    "fetches_media",
 ]

@@ -1,6 +1,7 @@
 """The table of API keys; of a secret only its hash is kept."""
 
-from sqlalchemy import Column, ForeignKey, Table, Text, Uuid, func
+from sqlalchemy import Column, ForeignKey, Table, Text, Uuid, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from berrante.store import MOMENT, metadata
 
@@ -14,4 +15,10 @@ api_keys = Table(
     Column("sha256", Text, nullable=False, unique=True),
     Column("created_at", MOMENT, nullable=False, server_default=func.now()),
     Column("revoked_at", MOMENT),
+    Column("scopes", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
+    # Networks such as 203.0.113.0/24; none means from anywhere.
+    Column("allowed_ips", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
+    Column("expires_at", MOMENT),
+    # Written at most once a minute.
+    Column("last_used_at", MOMENT),
 )

@@ -14,6 +14,8 @@ def words(text: str) -> tuple[str, ...]:
     >>> words("Qual é o PREÇO?")
     ('qual', 'e', 'o', 'preco')
     """
+    if text.isascii():  # the same, in a tenth of the time
+        return tuple(_WORD.findall(text.lower()))
     # Decomposed twice: casefolding may compose anew, and compatibility forms (full width, ligatures) hide letters.
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return tuple(_WORD.findall("".join(letter for letter in folded if not unicodedata.combining(letter))))

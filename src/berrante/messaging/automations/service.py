@@ -75,7 +75,7 @@ class Automations:
         }
         if instance_id is not None and await Instances(self._database).find(organization_id, instance_id) is None:
             raise Missing("instance", instance_id)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             made = await connection.execute(insert(automations).values(row).returning(automations))
             return Automation(**made.one()._mapping)
 
@@ -86,14 +86,14 @@ class Automations:
             .where(automations.c.organization_id == organization_id, automations.c.id == automation_id)
             .values(enabled=enabled)
         )
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             if (await connection.execute(statement)).rowcount == 0:
                 raise Missing("automation", automation_id)
 
     async def list(self, organization_id: UUID) -> list[Automation]:
         """Return an organization's automations, the oldest first."""
         query = select(automations).where(automations.c.organization_id == organization_id).order_by(automations.c.id)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             return [Automation(**row._mapping) for row in await connection.execute(query)]
 
 

@@ -13,6 +13,8 @@ from berrante.messaging.campaigns.jobs import TICK, TickPayload
 from berrante.messaging.campaigns.models import campaign_recipients, campaigns
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.contacts.store import remember
+from berrante.messaging.endpoints.emitting import emit, enqueue
+from berrante.messaging.endpoints.events import EventType
 from berrante.messaging.instances.tenancy import gateway_of
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
@@ -67,7 +69,15 @@ class CampaignHandler:
                     return Snooze(SETTLING_MS)
                 done = update(campaigns).where(campaigns.c.id == payload.campaign_id).values(status="done")
                 await connection.execute(done)
-                return {"status": "done"}
+                told = await emit(
+                    connection,
+                    payload.organization_id,
+                    EventType.CAMPAIGN_FINISHED,
+                    {"campaign_id": str(payload.campaign_id), "instance_id": payload.instance_id},
+                )
+        if message_id is None:
+            await enqueue(self._queues, told)
+            return {"status": "done"}
         send = send_job(
             self._queues.outbound,
             organization_id=payload.organization_id,

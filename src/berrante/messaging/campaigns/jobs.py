@@ -1,5 +1,6 @@
 """The job of the queue ``campaign``: write to the next recipient."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from berrante.engine import NewJob, Queue
@@ -24,4 +25,4 @@ def tick_id(campaign_id: UUID) -> str:
 def tick_job(queue: Queue, *, organization_id: UUID, instance_id: str, campaign_id: UUID) -> NewJob:
     """Return the job of a running campaign."""
     data = {"organizationId": str(organization_id), "instanceId": instance_id, "campaignId": str(campaign_id)}
-    return NewJob(TICK, data, queue.with_id(tick_id(campaign_id)))
+    return NewJob(TICK, data, replace(queue.with_id(tick_id(campaign_id)), group=str(organization_id)))

@@ -8,20 +8,24 @@ from uuid import UUID
 
 from sqlalchemy import func, insert, select, update
 
-from berrante.messaging.addresses import canonical
+from berrante.messaging.addresses import checked
 from berrante.messaging.campaigns.jobs import tick_job
 from berrante.messaging.campaigns.models import campaign_recipients, campaigns
 from berrante.messaging.campaigns.progress import CampaignProgress, counted, counting
+from berrante.messaging.endpoints.emitting import Told, emit, enqueue
+from berrante.messaging.endpoints.events import EventType
 from berrante.messaging.errors import Invalid, Missing, WrongState
 from berrante.messaging.fields import named, text_body
 from berrante.messaging.instances.service import Instances
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.status import MessageStatus
 from berrante.messaging.queues import Queues
+from berrante.messaging.quotas import admit_campaign
 from berrante.store import Database, new_id
 
 _MOST: Final = 100_000
 _CHUNK: Final = 5_000
+_EVENTS: Final = {"running": EventType.CAMPAIGN_STARTED, "cancelled": EventType.CAMPAIGN_CANCELLED}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +67,7 @@ class Campaigns:
         }
         if await Instances(self._database).find(organization_id, instance_id) is None:
             raise Missing("instance", instance_id)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             made = (await connection.execute(insert(campaigns).values(row).returning(campaigns))).one()
             for start in range(0, len(addresses), _CHUNK):
                 chunk = [
@@ -83,14 +87,14 @@ class Campaigns:
     async def get(self, organization_id: UUID, campaign_id: UUID) -> Campaign | None:
         """Return one of an organization's campaigns, or None."""
         query = select(campaigns).where(campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             row = (await connection.execute(query)).one_or_none()
         return Campaign(**row._mapping) if row else None
 
     async def start(self, organization_id: UUID, campaign_id: UUID) -> Campaign:
         """Let a draft run; starting a running campaign again changes nothing.
 
-        Raises ``Missing``, or ``WrongState`` for one that ended. If Redis is away after the commit this raises, but the
+        Raises ``Missing``, ``QuotaExceeded``, or ``WrongState``. If Redis is away after the commit this raises, but the
         campaign runs: the reconciler enqueues it.
         """
         campaign = await self._move(organization_id, campaign_id, source=("draft", "running"), target="running")
@@ -123,7 +127,7 @@ class Campaigns:
         )
         if await self.get(organization_id, campaign_id) is None:
             raise Missing("campaign", campaign_id)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             number = (await connection.execute(planned)).scalar_one()
             counts = {row.status: row.number for row in await connection.execute(counting(campaign_id))}
         return counted(counts, planned=number)
@@ -136,7 +140,7 @@ class Campaigns:
             .order_by(campaigns.c.id.desc())
             .limit(limit)
         )
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             return [Campaign(**row._mapping) for row in await connection.execute(query)]
 
     async def _move(
@@ -144,7 +148,8 @@ class Campaigns:
     ) -> Campaign:
         """Change the status, and with it what hangs on it, in one transaction."""
         own = (campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
-        async with self._database.begin() as connection:
+        told: list[Told] = []
+        async with self._database.tenant(organization_id) as connection:
             # The lock that a tick takes too: no recipient is written to while the campaign ends.
             lock = select(campaigns).where(*own).with_for_update(key_share=True)
             row = (await connection.execute(lock)).one_or_none()
@@ -152,8 +157,12 @@ class Campaigns:
                 raise Missing("campaign", campaign_id)
             if row.status not in source:
                 raise WrongState("campaign", campaign_id, state=row.status, needed=" or ".join(source))
+            if target == "running" and row.status != "running":
+                await admit_campaign(connection, organization_id)
             moved = update(campaigns).where(*own).values(status=target).returning(campaigns)
             campaign = Campaign(**(await connection.execute(moved)).one()._mapping)
+            if row.status != target:
+                told = await emit(connection, organization_id, _EVENTS[target], _told(campaign))
             if target == "cancelled":
                 mine = campaign_recipients.c.campaign_id == campaign_id
                 pending = update(campaign_recipients).where(mine, campaign_recipients.c.status == "pending")
@@ -166,13 +175,18 @@ class Campaigns:
                 await connection.execute(
                     queued.values(status=MessageStatus.SKIPPED.value, failure_reason=reason, updated_at=func.now())
                 )
+        await enqueue(self._queues, told)
         return campaign
+
+
+def _told(campaign: Campaign) -> dict[str, str]:
+    return {"campaign_id": str(campaign.id), "instance_id": campaign.instance_id, "name": campaign.name}
 
 
 def _addresses(recipients: Iterable[str]) -> list[str]:
     if isinstance(recipients, str):
         raise Invalid("recipients", "is one text", remedy="give a list of phone numbers")
-    found = dict.fromkeys(canonical(address, field=f"recipients[{index}]") for index, address in enumerate(recipients))
+    found = dict.fromkeys(checked(address, field=f"recipients[{index}]") for index, address in enumerate(recipients))
     if not found:
         raise Invalid("recipients", "is empty", remedy="give at least one phone number")
     if len(found) > _MOST:

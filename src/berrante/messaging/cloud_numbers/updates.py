@@ -148,6 +148,8 @@ async def _prefer(
         await sending_holds.lift(
             connection, organization_id=organization_id, instance_id=instance_id, what=what, codes=("131050",)
         )
+        again = update(contacts).where(contacts.c.organization_id == organization_id, contacts.c.id == contact_id)
+        await connection.execute(again.values(suppressed_at=None, suppression_reason=None, updated_at=now))
         return []
     hold = Hold(what=what, code="131050", reason=reason, campaigns_only=True, until_ms=None)
     await sending_holds.place(connection, hold, organization_id=organization_id, instance_id=instance_id, now=now)

@@ -1,5 +1,6 @@
 """Instances: WhatsApp numbers."""
 
-from berrante.messaging.instances.service import Instance, Instances
+from berrante.messaging.instances.service import Instance, Instances, SettingsHook
+from berrante.messaging.instances.settings import InstanceSettings, QuietHours, WarmUp
 
-__all__ = ["Instance", "Instances"]
+__all__ = ["Instance", "InstanceSettings", "Instances", "QuietHours", "SettingsHook", "WarmUp"]

@@ -1,6 +1,7 @@
 """The queue ``message``: stores what came in, starts automations, and follows receipts."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -9,19 +10,20 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.engine import Job, Unrecoverable
-from berrante.gateways.protocol import Gateway, SendError
-from berrante.gateways.refusals import known, refused
-from berrante.messaging.addresses import canonical
+from berrante.gateways.protocol import Gateway
+from berrante.messaging.addresses import as_written, canonical
 from berrante.messaging.automations import runs
 from berrante.messaging.automations.jobs import step_job
 from berrante.messaging.automations.runs import OpenRun
 from berrante.messaging.clock import Clock, milliseconds, moment
 from berrante.messaging.cloud_numbers import updates
 from berrante.messaging.contacts.store import remember
+from berrante.messaging.endpoints.emitting import Told, enqueue
+from berrante.messaging.endpoints.messages import became, received
 from berrante.messaging.errors import Invalid, ReceiptTooEarly
 from berrante.messaging.fields import storable
 from berrante.messaging.instances.tenancy import gateway_of
-from berrante.messaging.messages import receipts
+from berrante.messaging.messages import late_refusals, receipts
 from berrante.messaging.messages.content import normalized
 from berrante.messaging.messages.jobs import (
     INCOMING,
@@ -37,11 +39,8 @@ from berrante.messaging.messages.jobs import (
 from berrante.messaging.messages.media import MediaFetcher, to_fetch
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
+from berrante.messaging.messages.receipts import Applied
 from berrante.messaging.messages.status import MessageStatus
-from berrante.messaging.outbound import gate, sending_holds
-from berrante.messaging.outbound.gate import META_GATEWAYS
-from berrante.messaging.outbound.policy.holding import Hold, hold_after
-from berrante.messaging.outbound.reactions import tell
 from berrante.messaging.outbound.signals import Listener, deaf
 from berrante.messaging.payloads import checked, point_in_time, read
 from berrante.messaging.queues import Queues
@@ -88,6 +87,8 @@ class MessageHandler:
         sent_ms = checked(lambda: point_in_time(payload.sent_at, field="sentAt"))
         content = checked(lambda: normalized(payload.content))
         now = moment(self._clock())
+        name = storable(payload.from_name)[:200] if payload.from_name else None
+        told: list[Told] = []
         async with self._database.begin() as connection:
             gateway = await gateway_of(
                 connection, organization_id=payload.organization_id, instance_id=payload.instance_id
@@ -97,9 +98,10 @@ class MessageHandler:
                 organization_id=payload.organization_id,
                 instance_id=payload.instance_id,
                 address=sender,
-                name=storable(payload.from_name)[:200] if payload.from_name else None,
+                name=name,
                 at=now,
                 wrote_at=moment(sent_ms),
+                written=as_written(payload.sender),
             )
             row = {
                 "id": new_id(),
@@ -130,12 +132,25 @@ class MessageHandler:
                     content=content,
                     at=now,
                 )
+                told = await received(
+                    connection,
+                    organization_id=payload.organization_id,
+                    instance_id=payload.instance_id,
+                    contact_id=contact_id,
+                    message_id=message_id,
+                    wire_id=wire_id,
+                    sender=sender,
+                    sender_name=name,
+                    content=content,
+                    sent_at=moment(sent_ms),
+                )
             else:
                 message_id, direction = await _existing(connection, payload.instance_id, wire_id)
                 if direction == "out":  # our own message, told to us by another device of the number
                     return {"status": "echo", "messageId": str(message_id)}
                 opened = await runs.still_open(connection, message_id)
         await self._enqueue(payload, opened)
+        await enqueue(self._queues, told)
         # Also for a message that was known: the run that stored it may have been killed right here.
         if to_fetch(content) is not None and self._media.can_fetch(gateway):
             fetch = media_job(
@@ -187,44 +202,31 @@ class MessageHandler:
                 raise ReceiptTooEarly(about, instance_id=payload.instance_id)
             if payload.pricing:
                 await receipts.price(
-                    connection,
-                    payload.pricing,
-                    organization_id=payload.organization_id,
-                    message_id=applied.message_id,
+                    connection, payload.pricing, organization_id=payload.organization_id, message_id=applied.id
                 )
-            error = _late_refusal(applied, code, payload.error) if gateway in META_GATEWAYS else None
-            hold = await self._hold(connection, payload, applied, error) if error is not None else None
-        if hold is not None and error is not None:
-            await tell(
-                self._listener,
-                hold,
-                error,
-                organization_id=payload.organization_id,
-                instance_id=payload.instance_id,
-                contact_id=applied.contact_id,
-            )
-        return {"status": applied.status.value}
+            stopped = await late_refusals.stop(connection, payload, applied, gateway=gateway, now_ms=self._clock())
+            told = await self._tell(connection, payload, applied, at=at, code=code)
+        await enqueue(self._queues, told)
+        if stopped is not None:
+            await stopped.tell(self._listener)
+        return {"status": applied.holds.value}
 
-    async def _hold(
-        self, connection: AsyncConnection, payload: ReceiptPayload, applied: receipts.Applied, error: SendError
-    ) -> Hold | None:
-        """Stop what a refusal that came late stops; what it says of the message is on the row."""
-        content = gate.read(applied.content)
-        hold = hold_after(
-            error,
-            content=None if isinstance(content, SendError) else content,
-            contact_id=applied.contact_id,
-            now_ms=self._clock(),
+    async def _tell(
+        self, connection: AsyncConnection, payload: ReceiptPayload, applied: Applied, *, at: datetime, code: str | None
+    ) -> list[Told]:
+        if not applied.is_news:
+            return []
+        return await became(
+            connection,
+            organization_id=payload.organization_id,
+            instance_id=payload.instance_id,
+            message_id=applied.id,
+            wire_id=applied.wire_id,
+            status=applied.holds.value,
+            at=at,
+            code=code,
+            reason=storable(payload.error) if payload.error else None,
         )
-        if hold is not None:
-            await sending_holds.place(
-                connection,
-                hold,
-                organization_id=payload.organization_id,
-                instance_id=payload.instance_id,
-                now=moment(self._clock()),
-            )
-        return hold
 
     async def _update(self, payload: UpdatePayload) -> object:
         now = moment(self._clock())
@@ -245,13 +247,6 @@ class MessageHandler:
         for signal in signals or []:
             await self._listener(signal)
         return {"status": "old" if signals is None else "applied", "kind": payload.kind}
-
-
-def _late_refusal(applied: receipts.Applied, code: str | None, text: str | None) -> SendError | None:
-    """Return the refusal that a failed status tells; only the first time, so that a hold that was ended stays so."""
-    if not applied.is_news or applied.status is not MessageStatus.FAILED or code is None or known(code) is None:
-        return None
-    return refused(code, storable(text)[:500] if text else None)
 
 
 async def _existing(connection: AsyncConnection, instance_id: str, wire_id: str) -> tuple[UUID, str]:

@@ -1,6 +1,7 @@
 """The jobs of the queue ``message``: what came in, and what was told of what went out."""
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -88,8 +89,8 @@ def job_of(event: Event, queue: Queue) -> NewJob:
                 "wireId": event.wire_id,
                 "pricing": event.pricing,
             }
-            parts = (event.instance_id, event.message_id, event.status.value, event.at_ms)
-            return NewJob(RECEIPT, data, _with_id(queue, *parts))
+            parts = (event.message_id, event.status.value, event.at_ms)
+            return NewJob(RECEIPT, data, _with_id(queue, event.instance_id, *parts))
         case NumberUpdate():
             data = {
                 "organizationId": str(event.organization_id),
@@ -106,10 +107,12 @@ def job_of(event: Event, queue: Queue) -> NewJob:
 
 
 def media_job(queue: Queue, *, organization_id: UUID, instance_id: str, message_id: UUID) -> NewJob:
-    """Return the job that fetches a message's file."""
+    """Return the job that fetches a message's file, in a lane beside the number's: messages do not wait for files."""
     data = {"organizationId": str(organization_id), "instanceId": instance_id, "messageId": str(message_id)}
-    return NewJob(MEDIA, data, _with_id(queue, "media", message_id))
+    options = replace(queue.with_id(f"media-{message_id}"), group=f"{instance_id}/media")
+    return NewJob(MEDIA, data, options)
 
 
-def _with_id(queue: Queue, *parts: object) -> JobOptions:
-    return queue.with_id("-".join(str(part) for part in parts).replace(":", "-"))
+def _with_id(queue: Queue, instance_id: str, *parts: object) -> JobOptions:
+    job_id = "-".join(str(part) for part in (instance_id, *parts)).replace(":", "-")
+    return replace(queue.with_id(job_id), group=instance_id)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from sqlalchemy import select, update
 
 from berrante.engine import Unrecoverable
-from berrante.gateways.media import FetchesMedia, MediaUnavailable
+from berrante.gateways.media import MediaUnavailable, fetches_media
 from berrante.gateways.protocol import Gateway, MediaKind
 from berrante.messaging.instances.tenancy import gateway_of
 from berrante.messaging.messages.jobs import MediaPayload
@@ -39,7 +39,7 @@ class MediaFetcher:
 
     def can_fetch(self, gateway: str) -> bool:
         """Tell whether the gateway fetches files at all."""
-        return isinstance(self._gateways.get(gateway), FetchesMedia)
+        return fetches_media(self._gateways.get(gateway)) is not None
 
     async def __call__(self, payload: MediaPayload) -> object:
         """Fetch and store a message's file; raises ``MediaUnavailable`` if trying again may help.
@@ -55,8 +55,8 @@ class MediaFetcher:
         if content is None:
             raise Unrecoverable(f"instance {payload.instance_id!r} has no incoming message {payload.message_id}")
         media_id = to_fetch(content)
-        gateway = self._gateways.get(name)
-        if media_id is None or not isinstance(gateway, FetchesMedia):
+        gateway = fetches_media(self._gateways.get(name))
+        if media_id is None or gateway is None:
             return {"status": "nothing to fetch"}
         try:
             stored = await gateway.fetch_media(

@@ -61,7 +61,7 @@ messages = Table(
     Index(None, "instance_id", "provider_id", postgresql_where=text("provider_id IS NOT NULL")),
     Index(None, "organization_id", "id"),
     Index(None, "organization_id", "instance_id", "id"),
-    Index(None, "contact_id"),
+    Index(None, "contact_id", "id"),
     # What the reconciler reads every minute: small, however large the table grows.
     Index("ix_messages_open", "id", postgresql_where=text("status IN ('queued', 'sending')")),
 )

@@ -24,13 +24,14 @@ _TIMES: Final = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Applied:
-    """What a receipt came to: the status that holds now, and whether it is this receipt's doing."""
+    """The message that a receipt spoke of; ``is_news`` if the receipt changed its status to ``holds``."""
 
-    status: MessageStatus
-    is_news: bool
-    message_id: UUID
+    id: UUID
+    wire_id: str
     contact_id: UUID
     content: Mapping[str, Any]
+    holds: MessageStatus
+    is_news: bool
 
 
 async def apply(
@@ -53,7 +54,7 @@ async def apply(
     """
     names = [message_id] if wire_id is None else [wire_id, message_id]
     query = (
-        select(messages.c.id, messages.c.status, messages.c.wire_id, messages.c.contact_id, messages.c.content)
+        select(messages.c.id, messages.c.wire_id, messages.c.contact_id, messages.c.content, messages.c.status)
         .where(
             messages.c.organization_id == organization_id,
             messages.c.instance_id == instance_id,
@@ -81,11 +82,12 @@ async def apply(
         values |= {"failure_code": None, "failure_reason": None}  # there is no doubt any more
     await connection.execute(update(messages).where(messages.c.id == row.id).values(values))
     return Applied(
-        status=holds,
-        is_news=holds is not current,
-        message_id=row.id,
+        id=row.id,
+        wire_id=row.wire_id,
         contact_id=row.contact_id,
         content=row.content,
+        holds=holds,
+        is_news=holds is not current,
     )
 
 

@@ -53,12 +53,17 @@ class Messages:
     async def get(self, organization_id: UUID, message_id: UUID) -> Message | None:
         """Return one of an organization's messages, or None."""
         query = _owned(organization_id).where(messages.c.id == message_id)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             row = (await connection.execute(query)).one_or_none()
         return _message(row._mapping) if row else None
 
     async def list(
-        self, organization_id: UUID, limit: int = 50, before: UUID | None = None, instance_id: str | None = None
+        self,
+        organization_id: UUID,
+        limit: int = 50,
+        before: UUID | None = None,
+        instance_id: str | None = None,
+        contact_id: UUID | None = None,
     ) -> list[Message]:
         """Return up to ``limit`` (1 to 500) messages, newest first, those older than the id ``before``."""
         if not 1 <= limit <= _MOST:
@@ -70,7 +75,9 @@ class Messages:
             if not is_instance_id(instance_id):
                 return []
             query = query.where(messages.c.instance_id == instance_id)
-        async with self._database.begin() as connection:
+        if contact_id is not None:
+            query = query.where(messages.c.contact_id == contact_id)
+        async with self._database.tenant(organization_id) as connection:
             return [_message(row._mapping) for row in await connection.execute(query)]
 
 

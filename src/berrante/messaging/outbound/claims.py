@@ -6,16 +6,19 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.gateways.protocol import Accepted, SendError
 from berrante.messaging.campaigns.models import campaign_recipients, campaigns
 from berrante.messaging.clock import moment
 from berrante.messaging.contacts.models import contacts
+from berrante.messaging.endpoints.emitting import Told, enqueue
+from berrante.messaging.endpoints.messages import became
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
 from berrante.messaging.messages.status import MessageStatus, below
+from berrante.messaging.queues import Queues
 from berrante.store import Database
 
 
@@ -24,6 +27,8 @@ class Found:
     """An outgoing message, locked within the transaction that found it."""
 
     id: UUID
+    organization_id: UUID
+    instance_id: str
     wire_id: str
     address: str
     contact_id: UUID
@@ -42,6 +47,9 @@ class Claim:
 
     message_id: UUID
     at: datetime
+    organization_id: UUID
+    instance_id: str
+    wire_id: str
 
 
 async def find(
@@ -51,7 +59,8 @@ async def find(
     query = (
         select(
             messages,
-            contacts.c.address,
+            # Where WhatsApp has another spelling of the number, it is told its own.
+            func.coalesce(contacts.c.whatsapp_address, contacts.c.address).label("address"),
             contacts.c.last_message_at,
             campaigns.c.status.label("campaign_status"),
         )
@@ -71,6 +80,8 @@ async def find(
         return None
     return Found(
         id=row.id,
+        organization_id=row.organization_id,
+        instance_id=row.instance_id,
         wire_id=row.wire_id,
         address=row.address,
         contact_id=row.contact_id,
@@ -92,7 +103,7 @@ async def claim(connection: AsyncConnection, found: Found, *, now_ms: int) -> Cl
     if found.status is MessageStatus.FAILED:  # a person's second chance
         values |= {"attempts": 0, "failure_code": None, "failure_reason": None}
     await connection.execute(update(messages).where(messages.c.id == found.id).values(values))
-    return Claim(found.id, at)
+    return Claim(found.id, at, found.organization_id, found.instance_id, found.wire_id)
 
 
 async def settle(
@@ -103,8 +114,8 @@ async def settle(
     now_ms: int,
     reason: str,
     code: str | None = None,
-) -> None:
-    """Give a locked message its last status without sending it."""
+) -> list[Told]:
+    """Give a locked message its last status without sending it; what is skipped is told by whoever called it off."""
     values = {
         "status": status.value,
         "updated_at": moment(now_ms),
@@ -112,25 +123,46 @@ async def settle(
         "failure_reason": reason,
     }
     await connection.execute(update(messages).where(messages.c.id == found.id).values(values))
+    if status is MessageStatus.SKIPPED:
+        return []
+    return await became(
+        connection,
+        organization_id=found.organization_id,
+        instance_id=found.instance_id,
+        message_id=found.id,
+        wire_id=found.wire_id,
+        status=status.value,
+        at=moment(now_ms),
+        code=code,
+        reason=reason,
+    )
 
 
 class Outcomes:
-    """Stores what came of a claimed send."""
+    """Stores what came of a claimed send, and tells of it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, queues: Queues) -> None:
         self._database = database
+        self._queues = queues
 
     async def accepted(self, claim: Claim, accepted: Accepted, *, now_ms: int) -> None:
         """Store that WhatsApp took the message: a fact, whoever holds the claim now. A higher status stays."""
         lower = [status.value for status in below(MessageStatus.SENT)]
+        at = moment(accepted.accepted_at_ms)
         values = {
             "provider_id": accepted.provider_id,
-            "sent_at": func.coalesce(messages.c.sent_at, moment(accepted.accepted_at_ms)),
-            "status": case((messages.c.status.in_(lower), MessageStatus.SENT.value), else_=messages.c.status),
+            "sent_at": func.coalesce(messages.c.sent_at, at),
             "updated_at": moment(now_ms),
         }
+        mine = update(messages).where(messages.c.id == claim.message_id)
+        rises = mine.where(messages.c.status.in_(lower)).values(status=MessageStatus.SENT.value, **values)
+        told: list[Told] = []
         async with self._database.begin() as connection:
-            await connection.execute(update(messages).where(messages.c.id == claim.message_id).values(values))
+            if (await connection.execute(rises)).rowcount:
+                told = await _tell(connection, claim, MessageStatus.SENT, at=at)
+            else:  # a receipt was faster
+                await connection.execute(mine.values(values))
+        await enqueue(self._queues, told)
 
     async def released(self, claim: Claim, error: SendError, *, charged: bool, now_ms: int) -> None:
         """Queue the message again."""
@@ -165,5 +197,38 @@ class Outcomes:
             )
             .values(status=status.value, updated_at=moment(now_ms), **values)
         )
+        told: list[Told] = []
         async with self._database.begin() as connection:
-            await connection.execute(statement)
+            changed = (await connection.execute(statement)).rowcount
+            if changed and status is not MessageStatus.QUEUED:
+                told = await _tell(
+                    connection,
+                    claim,
+                    status,
+                    at=moment(now_ms),
+                    code=values.get("failure_code"),
+                    reason=values.get("failure_reason"),
+                )
+        await enqueue(self._queues, told)
+
+
+async def _tell(
+    connection: AsyncConnection,
+    claim: Claim,
+    status: MessageStatus,
+    *,
+    at: datetime,
+    code: str | None = None,
+    reason: str | None = None,
+) -> list[Told]:
+    return await became(
+        connection,
+        organization_id=claim.organization_id,
+        instance_id=claim.instance_id,
+        message_id=claim.message_id,
+        wire_id=claim.wire_id,
+        status=status.value,
+        at=at,
+        code=code,
+        reason=reason,
+    )

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berrante.engine import Job, Snooze, Unrecoverable
 from berrante.gateways.protocol import Content, Gateway, InDoubt, OutboundMessage, SendError
 from berrante.messaging.clock import Clock, milliseconds
+from berrante.messaging.endpoints.emitting import Told, enqueue
 from berrante.messaging.instances.tenancy import gateway_of
 from berrante.messaging.messages.content import reply_to_of
 from berrante.messaging.messages.status import MessageStatus
@@ -30,13 +32,24 @@ from berrante.messaging.outbound.reactions import Reactions
 from berrante.messaging.outbound.signals import Listener, deaf
 from berrante.messaging.outbound.writing import gateway_named
 from berrante.messaging.payloads import read
+from berrante.messaging.queues import Queues
 from berrante.store import Database
 
-_Done = dict[str, str]
 _ENDINGS: Final = {
     Skip: (MessageStatus.SKIPPED, "the campaign was cancelled"),
     Doubt: (MessageStatus.IN_DOUBT, "its worker ended between claim and answer"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """A message that got its last status without being sent: the job's outcome, and what to tell after the commit."""
+
+    outcome: dict[str, str]
+    told: list[Told]
+
+
+_Decided = tuple[Content, Claim] | Snooze | _Settled
 
 
 class OutboundHandler:
@@ -50,15 +63,17 @@ class OutboundHandler:
         self,
         *,
         database: Database,
+        queues: Queues,
         gateways: Mapping[str, Gateway],
         clock: Clock,
         listener: Listener = deaf,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._database = database
+        self._queues = queues
         self._gateways = gateways
         self._clock = clock
-        self._outcomes = Outcomes(database)
+        self._outcomes = Outcomes(database, queues)
         self._reactions = Reactions(database, self._outcomes, clock=clock, listener=listener, chance=chance)
 
     async def __call__(self, job: Job) -> object:
@@ -98,17 +113,21 @@ class OutboundHandler:
                 case Wait(delay_ms):
                     return Snooze(delay_ms)
                 case Skip() | Doubt():
-                    return await _settled(connection, found, now_ms, *_ENDINGS[type(step)])
+                    decided: _Decided = await _settled(connection, found, now_ms, *_ENDINGS[type(step)])
                 case Send():
-                    claimed = await self._claimed(connection, payload, found, gateway=gateway.name, now_ms=now_ms)
-        if not isinstance(claimed, tuple):
-            return claimed
-        content, claim = claimed
-        return await self._send(gateway, payload, found, content, claim, is_last=job.attempt >= attempts)
+                    decided = await self._claimed(connection, payload, found, gateway=gateway.name, now_ms=now_ms)
+        match decided:
+            case Snooze():
+                return decided
+            case _Settled(outcome, told):
+                await enqueue(self._queues, told)
+                return outcome
+            case content, claim:
+                return await self._send(gateway, payload, found, content, claim, is_last=job.attempt >= attempts)
 
     async def _claimed(
         self, connection: AsyncConnection, payload: SendPayload, found: Found, *, gateway: str, now_ms: int
-    ) -> tuple[Content, Claim] | Snooze | _Done:
+    ) -> _Decided:
         """Claim the message if nothing stands in its way."""
         content = gate.read(found.content)
         if isinstance(content, SendError):
@@ -176,6 +195,6 @@ async def _settled(
     reason: str,
     *,
     code: str | None = None,
-) -> _Done:
-    await claims.settle(connection, found, status, now_ms=now_ms, reason=reason, code=code)
-    return {"status": status.value} | ({"code": code} if code else {})
+) -> _Settled:
+    told = await claims.settle(connection, found, status, now_ms=now_ms, reason=reason, code=code)
+    return _Settled({"status": status.value} | ({"code": code} if code else {}), told)

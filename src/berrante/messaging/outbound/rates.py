@@ -63,6 +63,15 @@ class Rates:
         await self._listener(told)
 
 
+async def slowed_rates(database: Database) -> dict[str, float]:
+    """Return the numbers that WhatsApp had us slow down and that have not recovered, in messages a second."""
+    query = select(cloud_numbers.c.instance_id, cloud_numbers.c.rate_per_s).where(
+        cloud_numbers.c.rate_per_s.is_not(None)
+    )
+    async with database.begin() as connection:
+        return {row.instance_id: row.rate_per_s for row in await connection.execute(query)}
+
+
 async def _locked(connection: AsyncConnection, organization_id: UUID, instance_id: str) -> tuple[Rate | None] | None:
     query = (
         select(cloud_numbers.c.rate_per_s, cloud_numbers.c.rate_changed_at)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable
 from typing import Final
 from uuid import UUID
 
-from berrante.engine import Snooze
+from berrante.engine import RateLimited, Snooze
 from berrante.gateways.protocol import Action, Content, Scope, SendError
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.messages.status import MessageStatus
@@ -47,9 +47,8 @@ class Reactions:
         self._strikes: dict[Hashable, int] = {}
 
     def resting_ms(self, payload: SendPayload, contact_id: UUID | None = None) -> int:
-        """Return for how long the number, its account, or (if given) the pair of number and contact rests."""
-        lanes: list[Hashable] = [_lane(payload, Scope.NUMBER), _lane(payload, Scope.ACCOUNT)]
-        return self._rests.remaining_ms(*lanes, *([_pair(payload, contact_id)] if contact_id else []))
+        """Return for how long the account, or (if given) the pair of number and contact rests."""
+        return self._rests.remaining_ms(_account(payload), *([_pair(payload, contact_id)] if contact_id else []))
 
     async def accepted(self, payload: SendPayload, found: Found) -> None:
         """All is well: a number that was slowed may recover."""
@@ -83,8 +82,10 @@ class Reactions:
                 if lasting is not None and not counted:
                     # Somebody may end the hold before its time.
                     return Snooze(min(delay_ms, LOOK_MS))
+                if holds is Scope.NUMBER:
+                    return RateLimited(delay_ms)  # its lane rests, for all workers
                 if holds is not None:
-                    self._rests.hold(_lane(payload, holds), delay_ms)
+                    self._rests.hold(_account(payload), delay_ms)
                 elif error.scope is Scope.RECIPIENT and not error.campaigns_only:
                     self._rests.hold(pair, delay_ms)
                 return Snooze(delay_ms)
@@ -140,8 +141,8 @@ async def tell(
         await listener(Held(organization_id=organization_id, instance_id=instance_id, hold=hold))
 
 
-def _lane(payload: SendPayload, scope: Scope) -> Hashable:
-    return (scope, payload.instance_id if scope is Scope.NUMBER else payload.organization_id)
+def _account(payload: SendPayload) -> Hashable:
+    return (Scope.ACCOUNT, payload.organization_id)
 
 
 def _pair(payload: SendPayload, contact_id: UUID) -> Hashable:

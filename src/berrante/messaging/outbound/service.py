@@ -1,21 +1,30 @@
 """Messages that a person or a program sends: stored first, then enqueued."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
 from uuid import UUID
 
-from berrante.engine.connection import system_clock
+from sqlalchemy import select
+
+from berrante.engine.connection import is_unavailable, system_clock
 from berrante.gateways.protocol import Content, Gateway, TextContent
-from berrante.messaging.addresses import canonical
+from berrante.messaging.addresses import canonical, checked
 from berrante.messaging.clock import Clock, moment
+from berrante.messaging.contacts.models import contacts
 from berrante.messaging.contacts.store import remember
-from berrante.messaging.errors import Missing
-from berrante.messaging.fields import text_body
+from berrante.messaging.errors import Invalid, Missing
+from berrante.messaging.fields import storable, text_body
 from berrante.messaging.instances.service import Instances
 from berrante.messaging.messages.origin import Origin
 from berrante.messaging.outbound.jobs import send_job
 from berrante.messaging.outbound.writing import gateway_named, write
 from berrante.messaging.queues import Queues
+from berrante.messaging.quotas import Quotas
 from berrante.store import Database
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Outbound:
@@ -27,11 +36,14 @@ class Outbound:
         queues: Queues,
         gateways: Mapping[str, Gateway],
         clock: Clock = system_clock,
+        *,
+        quotas: Quotas | None = None,
     ) -> None:
         self._database = database
         self._queues = queues
         self._gateways = gateways
         self._clock = clock
+        self._quotas = quotas
 
     async def send(
         self,
@@ -48,9 +60,60 @@ class Outbound:
         ``reply_to`` is WhatsApp's own id of the message that this one answers.
 
         If Redis is away after the commit this raises, but the message is stored: the reconciler enqueues it. Raises
-        ``Invalid``, or ``Missing`` for an instance that is not the organization's.
+        ``Invalid``, ``Missing`` for an instance that is not the organization's, or ``QuotaExceeded``.
         """
-        address = canonical(to, field="to")
+        message_id = await self._store(
+            organization_id=organization_id,
+            instance_id=instance_id,
+            to=to,
+            text=text,
+            content=content,
+            reply_to=reply_to,
+        )
+        await self._enqueue(organization_id=organization_id, instance_id=instance_id, message_id=message_id)
+        return message_id
+
+    async def accept(
+        self,
+        *,
+        organization_id: UUID,
+        instance_id: str,
+        to: str,
+        text: str | None = None,
+        content: Content | None = None,
+        reply_to: str | None = None,
+    ) -> UUID:
+        """Do as ``send``, but a Redis that is away after the commit is no error: whoever asked must not ask again.
+
+        The reconciler enqueues the message within two minutes of Redis' return.
+        """
+        message_id = await self._store(
+            organization_id=organization_id,
+            instance_id=instance_id,
+            to=to,
+            text=text,
+            content=content,
+            reply_to=reply_to,
+        )
+        try:
+            await self._enqueue(organization_id=organization_id, instance_id=instance_id, message_id=message_id)
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            _log.warning("message %s waits for the reconciler: Redis is away: %s", message_id, error)
+        return message_id
+
+    async def _store(
+        self,
+        *,
+        organization_id: UUID,
+        instance_id: str,
+        to: str,
+        text: str | None,
+        content: Content | None,
+        reply_to: str | None,
+    ) -> UUID:
+        address = await self._address(organization_id, instance_id, to)
         if content is None:
             content = TextContent(body=text_body(text or "", field="text"))
         instance = await Instances(self._database).find(organization_id, instance_id)
@@ -58,11 +121,11 @@ class Outbound:
             raise Missing("instance", instance_id)
         gateway = gateway_named(self._gateways, instance.gateway)
         now = moment(self._clock())
-        async with self._database.begin() as connection:
+        async with self._taken(organization_id), self._database.tenant(organization_id) as connection:
             contact_id = await remember(
                 connection, organization_id=organization_id, instance_id=instance_id, address=address, at=now
             )
-            message_id = await write(
+            return await write(
                 connection,
                 gateway,
                 organization_id=organization_id,
@@ -73,6 +136,24 @@ class Outbound:
                 reply_to=reply_to,
                 at=now,
             )
+
+    async def _address(self, organization_id: UUID, instance_id: str, to: str) -> str:
+        try:
+            return checked(to, field="to")
+        except Invalid:
+            # A number that wrote to us exists, whatever the numbering plan that we know says of it.
+            address = canonical(to, field="to")
+            known = select(contacts.c.id).where(
+                contacts.c.organization_id == organization_id,
+                contacts.c.instance_id == storable(instance_id),
+                contacts.c.address == address,
+            )
+            async with self._database.tenant(organization_id) as connection:
+                if (await connection.execute(known)).one_or_none() is None:
+                    raise
+            return address
+
+    async def _enqueue(self, *, organization_id: UUID, instance_id: str, message_id: UUID) -> None:
         job = send_job(
             self._queues.outbound,
             organization_id=organization_id,
@@ -81,4 +162,16 @@ class Outbound:
             priority=Origin.API.priority,
         )
         await self._queues.outbound.add_bulk([job])
-        return message_id
+
+    @asynccontextmanager
+    async def _taken(self, organization_id: UUID) -> AsyncIterator[None]:
+        """Take a message of the day's quota for the time of the block; it is given back if the block raises."""
+        if self._quotas is None:
+            yield
+            return
+        await self._quotas.take_messages(organization_id)
+        try:
+            yield
+        except BaseException:
+            await self._quotas.give_back_messages(organization_id)
+            raise

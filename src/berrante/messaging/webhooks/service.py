@@ -36,7 +36,7 @@ class WebhookUnknowns:
             index_elements=["instance_id", "kind"],
             set_={"count": webhook_unknowns.c.count + statement.excluded.count},
         )
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             await connection.execute(statement)
 
     async def list(self, organization_id: UUID, instance_id: str) -> dict[str, int]:
@@ -46,7 +46,7 @@ class WebhookUnknowns:
             .where(webhook_unknowns.c.organization_id == organization_id, webhook_unknowns.c.instance_id == instance_id)
             .order_by(webhook_unknowns.c.kind)
         )
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             return {row.kind: int(row._mapping["count"]) for row in await connection.execute(query)}
 
 

@@ -1,10 +1,41 @@
-"""``/v1``: what an organization's programs may ask, with an API key."""
+"""The HTTP API, version 1."""
 
 from fastapi import APIRouter
 
-from berrante.web.api import messages
+from berrante.web.api import (
+    api_keys,
+    audit_log,
+    contact_imports,
+    contacts,
+    conversations,
+    dead_letters,
+    deliveries,
+    instances,
+    messages,
+    organizations,
+    people,
+    sending,
+    webhooks,
+)
+from berrante.web.error_model import ERRORS
 
-router = APIRouter(prefix="/v1")
-router.include_router(messages.router)
+router = APIRouter(prefix="/v1", responses=ERRORS)
+# Imports before contacts: "imports" is no contact's id.
+for _part in (
+    organizations,
+    people,
+    api_keys,
+    audit_log,
+    messages,
+    contact_imports,
+    contacts,
+    instances,
+    sending,
+    conversations,
+    dead_letters,
+    webhooks,
+    deliveries,
+):
+    router.include_router(_part.router)
 
 __all__ = ["router"]

@@ -1,4 +1,4 @@
-"""``GET /v1/messages``: an organization's messages, both directions, newest first."""
+"""``/v1/messages``: an organization's messages, both directions, and what became of each."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -7,11 +7,16 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict
 
+from berrante.messaging.clock import moment
+from berrante.messaging.errors import Missing
 from berrante.messaging.messages import Message, MessageStatus
+from berrante.messaging.messages.history import history
+from berrante.messaging.outbound.jobs import send_id
 from berrante.web.auth import CurrentKey
+from berrante.web.error_model import ERRORS
 from berrante.web.services import services
 
-router = APIRouter(tags=["messages"])
+router = APIRouter(tags=["messages"], responses=ERRORS)
 
 
 class FailureOut(BaseModel):
@@ -44,6 +49,33 @@ class MessageOut(BaseModel):
     updated_at: datetime
 
 
+class StatusOut(BaseModel):
+    """A status, and since when."""
+
+    status: MessageStatus
+    at: datetime
+
+
+class QueuedOut(BaseModel):
+    """Why a message has not been sent: where it stands in its number's lane.
+
+    ``ahead`` messages go first as things are now; ``expected_at`` is when it is expected to leave by the number's pace,
+    null if that does not say.
+    """
+
+    since: datetime
+    ahead: int
+    reason: str
+    expected_at: datetime | None
+
+
+class MessageWithHistoryOut(MessageOut):
+    """A message with its statuses, the one that holds last; WhatsApp may leave some out."""
+
+    statuses: list[StatusOut]
+    queued: QueuedOut | None = None
+
+
 class MessagesOut(BaseModel):
     """A page; give ``next`` as ``before`` to have the page after it, null if this is the last."""
 
@@ -62,11 +94,35 @@ async def list_messages(
     """Return the organization's messages, newest first."""
     # One more than asked tells whether there is a next page.
     found = await services(request).messages.list(key.organization_id, limit + 1, before, instance_id)
-    page = [_out(message) for message in found[:limit]]
+    page = [message_out(message) for message in found[:limit]]
     return MessagesOut(data=page, next=page[-1].id if len(found) > limit else None)
 
 
-def _out(message: Message) -> MessageOut:
+@router.get("/messages/{message_id}", summary="Read a message")
+async def read_message(request: Request, key: CurrentKey, message_id: UUID) -> MessageWithHistoryOut:
+    """Return one message with what became of it and when."""
+    message = await services(request).messages.get(key.organization_id, message_id)
+    if message is None:
+        raise Missing("message", message_id)
+    statuses = [StatusOut(status=change.status, at=change.at) for change in history(message)]
+    queued = await _queued(request, message) if message.status is MessageStatus.QUEUED else None
+    return MessageWithHistoryOut(**message_out(message).model_dump(), statuses=statuses, queued=queued)
+
+
+async def _queued(request: Request, message: Message) -> QueuedOut | None:
+    place = await services(request).queues.outbound.groups.place(send_id(message.id))
+    if place is None:  # it is being sent just now, or waits for its next attempt
+        return None
+    return QueuedOut(
+        since=message.created_at,
+        ahead=place.ahead,
+        reason=place.stats.why.value,
+        expected_at=None if place.expected_ms is None else moment(place.expected_ms),
+    )
+
+
+def message_out(message: Message) -> MessageOut:
+    """Return a message as the API shows it."""
     failed = message.failure_code is not None or message.failure_reason is not None
     return MessageOut(
         id=message.id,

@@ -6,7 +6,8 @@
 
   KEYS   1 wait  2 paused  3 meta  4 id  5 completed  6 delayed  7 active  8 events  9 marker  10 prioritized  11 pc
   ARGV   1 prefix  2 now in ms
-         then per job: id or "", name, data (JSON), options (JSON), delay in ms, priority, "1" if last in is first out
+         then per job: id or "", name, data (JSON), options (JSON), delay in ms, priority, "1" if last in is first out or "";
+           or, of a job of a group, "g" (or "G" if last in is first out) and the group
   Reply  the ids, in order
 ]]
 local wait, meta, counter, delayed, active = KEYS[1], KEYS[3], KEYS[4], KEYS[6], KEYS[7]
@@ -19,7 +20,7 @@ local next_id = rcall("INCRBY", counter, n) - n -- custom ids use up a number to
 local most = getOrSetMaxEvents(meta)
 local shut = isQueuePausedOrMaxed(meta, active)
 local ids, line = {}, {}
-local waits = false
+local waits, groups = false, nil
 
 local function push_line()
   if #line > 0 then rcall("LPUSH", wait, unpack(line)) end
@@ -38,13 +39,20 @@ for at = 3, #ARGV, FIELDS do
   else
     rcall("HSET", key, "name", name, "data", ARGV[at + 2], "opts", ARGV[at + 3], "timestamp", now, "delay", delay,
       "priority", priority)
+    local how = ARGV[at + 6]
+    local group = how ~= "" and how ~= "1" and string.sub(how, 2)
+    if group then rcall("HSET", key, "gid", group) end
     rcall("XADD", events, "*", "event", "added", "jobId", id, "name", name)
     if delay ~= "0" then
       addDelayedJob(id, delayed, events, now, most, marker, delay)
+    elseif group then
+      groups = groups or open_groups(prefix, tonumber(now))
+      groups.put(id, group, tonumber(priority), string.byte(how) == 71)
+      rcall("XADD", events, "MAXLEN", "~", most, "*", "event", "waiting", "jobId", id)
     else
       if priority ~= "0" then
         rcall("ZADD", prioritized, getPriorityScore(tonumber(priority), pc), id)
-      elseif ARGV[at + 6] == "1" then
+      elseif how == "1" then
         push_line()
         rcall("RPUSH", wait, id)
       else
@@ -56,5 +64,6 @@ for at = 3, #ARGV, FIELDS do
   end
 end
 push_line()
+if groups then groups.close(shut) end
 if waits then addBaseMarkerIfNeeded(marker, shut) end
 return ids

@@ -4,8 +4,10 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from berrante.store.tenancy import enable_tenancy
+
 revision = "0007"
-down_revision = "0001"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
@@ -55,6 +57,7 @@ def _cloud_numbers() -> None:
         ),
         sa.PrimaryKeyConstraint("instance_id", name="pk_cloud_numbers"),
     )
+    enable_tenancy("cloud_numbers")
     op.create_index(
         "ix_cloud_numbers_organization_id_business_account_id",
         "cloud_numbers",
@@ -84,6 +87,7 @@ def _sending_holds() -> None:
         ),
         sa.PrimaryKeyConstraint("instance_id", "what", name="pk_sending_holds"),
     )
+    enable_tenancy("sending_holds")
     op.create_index("ix_sending_holds_organization_id", "sending_holds", ["organization_id"])
 
 
@@ -102,6 +106,7 @@ def _pair_rates() -> None:
         ),
         sa.PrimaryKeyConstraint("contact_id", name="pk_pair_rates"),
     )
+    enable_tenancy("pair_rates")
     op.create_index("ix_pair_rates_even_at", "pair_rates", ["even_at"])
 
 
@@ -121,6 +126,7 @@ def _opened_chats() -> None:
         ),
         sa.PrimaryKeyConstraint("contact_id", name="pk_opened_chats"),
     )
+    enable_tenancy("opened_chats")
     op.create_index(
         "ix_opened_chats_organization_id_portfolio_opened_at",
         "opened_chats",
@@ -146,6 +152,7 @@ def _number_updates() -> None:
         ),
         sa.PrimaryKeyConstraint("instance_id", "subject", name="pk_number_updates"),
     )
+    enable_tenancy("number_updates")
     op.create_index("ix_number_updates_organization_id", "number_updates", ["organization_id"])
 
 
@@ -166,4 +173,5 @@ def _message_prices() -> None:
         ),
         sa.PrimaryKeyConstraint("message_id", name="pk_message_prices"),
     )
+    enable_tenancy("message_prices")
     op.create_index("ix_message_prices_organization_id", "message_prices", ["organization_id"])

@@ -9,13 +9,16 @@
          11 completed  12 failed  13 marker  14 metrics:completed  15 metrics:failed
   ARGV   1 prefix  2 now in ms
          3 msgpack: token, lockDuration, name or absent, want, limiter {max, duration} or absent, metrics (points kept, or ""),
-           letters (prefix of the dead-letter queue) or absent, settlements (how many)
+           letters (prefix of the dead-letter queue) or absent, settlements (how many), seed (for chance),
+           batch (jobs of one group that make one run, or absent), by (the key of job data that names a group, or absent),
+           default (limits of groups, or absent; declare says to let them hold from now on)
          then per settlement: kind, job id, lock token, the job's atm with this run counted, and
            "C" completed   value, keep count or "", keep age in s or ""
            "F" failed      reason, stack trace (JSON), keep count, keep age, attempts, letter's id or "", name, data
            "D" delayed     delay in ms, "1" if it uses an attempt, reason, stack trace ("" and "" if it did not fail)
            "R" tried again now   push command, reason, stack trace
            "H" handed back to the head, uncharged   ms for which the whole queue is to rest, or 0
+         and in small letters for a job of a group, which comes last: c, f, d, r (to its group), h (its group rests)
   Reply  { answers: 0, an error code of BullMQ, or -100: use BullMQ's own script (it has children or a parent),
            jobs taken: id, hash, id, hash, ...,  ms until the rate limit ends or 0,  next due time in ms or 0,
            ids whose hash could not be read }
@@ -24,8 +27,18 @@ local wait, active, prioritized, events, stalled = KEYS[1], KEYS[2], KEYS[3], KE
 local limiter, delayed, meta, pc, marker = KEYS[6], KEYS[7], KEYS[9], KEYS[10], KEYS[13]
 local prefix, now = ARGV[1], ARGV[2]
 local opts = cmsgpack.unpack(ARGV[3])
-local FIELDS = { C = 3, F = 8, D = 4, R = 3, H = 1 }
+local FIELDS = { C = 3, F = 8, D = 4, R = 3, H = 1, c = 4, f = 9, d = 5, r = 4, h = 2 }
+local FINISHED = { C = true, F = true, c = true, f = true }
 local BY_HAND = 9007199254740991
+local MOST_FILED = 1000
+
+if opts.declare then rcall("SET", prefix .. "groups:default", cmsgpack.pack(opts.default)) end
+
+local opened
+local function groups()
+  opened = opened or open_groups(prefix, tonumber(now), opts.default)
+  return opened
+end
 
 -- Jobs that finished in one way with one retention: their sorted set, and what falls out of it, are touched once.
 local finished = {}
@@ -136,6 +149,41 @@ function settle.H(id, key, _, at)
   rcall("XADD", events, "MAXLEN", "~", getOrSetMaxEvents(meta), "*", "event", "waiting", "jobId", id, "prev", "active")
 end
 
+local ended = {} -- job ids and their groups, of those that do not go back into their group at once
+
+function settle.c(id, key, atm, at)
+  settle.C(id, key, atm, at)
+  ended[#ended + 1], ended[#ended + 2] = id, ARGV[at + 3]
+end
+
+function settle.f(id, key, atm, at)
+  settle.F(id, key, atm, at)
+  ended[#ended + 1], ended[#ended + 2] = id, ARGV[at + 8]
+end
+
+function settle.d(id, key, atm, at)
+  settle.D(id, key, atm, at)
+  ended[#ended + 1], ended[#ended + 2] = id, ARGV[at + 4]
+end
+
+local function return_to_group(id, key, group, first)
+  groups().release(id, group)
+  groups().put(id, group, tonumber(rcall("HGET", key, "priority")) or 0, first)
+  rcall("XADD", events, "MAXLEN", "~", getOrSetMaxEvents(meta), "*", "event", "waiting", "jobId", id, "prev", "active")
+end
+
+function settle.r(id, key, atm, at)
+  note_failure(key, ARGV[at + 1], ARGV[at + 2])
+  rcall("HSET", key, "atm", atm)
+  return_to_group(id, key, ARGV[at + 3], ARGV[at] == "RPUSH")
+end
+
+function settle.h(id, key, _, at)
+  local rest = tonumber(ARGV[at])
+  if rest > 0 then groups().rest(ARGV[at + 1], rest) end
+  return_to_group(id, key, ARGV[at + 1], true)
+end
+
 -- Tells which runs may be settled: the job is there, has no children left, and its lock is the run's own.
 local function judge(starts, keys, owners)
   local answers, mine, ids = {}, {}, {}
@@ -149,7 +197,7 @@ local function judge(starts, keys, owners)
     local at = starts[i]
     if not all_plain and rcall("EXISTS", keys[i]) == 0 then
       answers[i] = -1
-    elseif not all_plain and ARGV[at] == "C" and rcall("EXISTS", children[2 * i - 1], children[2 * i]) > 0 then
+    elseif not all_plain and (ARGV[at] == "C" or ARGV[at] == "c") and rcall("EXISTS", children[2 * i - 1], children[2 * i]) > 0 then
       answers[i] = -100
     elseif not string.find(ARGV[at + 1], "^%d+$") and rcall("HEXISTS", keys[i], "parentKey") == 1 then
       answers[i] = -100 -- a flow made it a child while it ran; only a job of a given id can be found by one
@@ -189,7 +237,7 @@ if n > 0 then
     starts[i] = cursor
     keys[i] = prefix .. ARGV[cursor + 1]
     locks[i] = keys[i] .. ":lock"
-    only_finished = only_finished and (kind == "C" or kind == "F")
+    only_finished = only_finished and FINISHED[kind]
     cursor = cursor + 4 + FIELDS[kind]
   end
   local mine, ids
@@ -210,7 +258,7 @@ if n > 0 then
         promoteDelayedJobs(delayed, marker, wait, prioritized, events, prefix, tonumber(now), pc,
           isQueuePausedOrMaxed(meta, active))
       end
-      if not cut and rcall("LREM", active, kind == "H" and 1 or -1, id) == 0 then
+      if not cut and rcall("LREM", active, (kind == "H" or kind == "h") and 1 or -1, id) == 0 then
         answers[i] = -3
       else
         settle[kind](id, keys[i], ARGV[at + 3], at + 4)
@@ -219,102 +267,10 @@ if n > 0 then
     end
   end
   flush()
-  if (last == "C" or last == "F") and rcall("LLEN", wait) == 0 and rcall("LLEN", active) == 0
-      and rcall("ZCARD", prioritized) == 0 then
+  if FINISHED[last] and rcall("LLEN", wait) == 0 and rcall("LLEN", active) == 0
+      and rcall("ZCARD", prioritized) == 0 and rcall("EXISTS", prefix .. "groups:count") == 0 then
     rcall("XADD", events, "*", "event", "drained")
   end
+  if #ended > 0 then groups().release_all(ended) end
+  if opened then opened.settle() end
 end
-
-local jobs, broken = {}, {}
-if opts.want == 0 then return { answers, jobs, 0, 0, broken } end
-
-local shut, meta_max, meta_duration = getQueueMetadata(meta, active, wait)
-promoteDelayedJobs(delayed, marker, wait, prioritized, events, prefix, tonumber(now), pc, shut)
-local max = tonumber(meta_max or (opts.limiter and opts.limiter.max))
-local duration = (opts.limiter and opts.limiter.duration) or meta_duration
-local used = tonumber(rcall("GET", limiter) or 0)
--- BullMQ lets workers that have no limit of their own overlook one that was set by hand; ours respect it.
-local limited = getRateLimitTTL(max or (used >= BY_HAND and BY_HAND or nil), limiter)
-if limited > 0 then return { answers, jobs, limited, 0, broken } end
-if shut then return { answers, jobs, 0, 0, broken } end
-
--- Locks a job and puts it into the reply; tells whether it counts toward the rate.
-local function start(id)
-  local key = prefix .. id
-  local hash = redis.pcall("HGETALL", key)
-  if hash.err or #hash == 0 then
-    -- No job can be made of it. BullMQ would hand out an empty one; we take it out of the way and say so.
-    rcall("LREM", active, 1, id)
-    broken[#broken + 1] = id
-    return false
-  end
-  local started, deferred = 0, false
-  for i = 1, #hash, 2 do
-    local name = hash[i]
-    if name == "ats" then
-      started = tonumber(hash[i + 1])
-    elseif name == "defa" then
-      deferred = true
-    end
-  end
-  local ats = started == 0 and "1" or tostring(started + 1)
-  rcall("SET", key .. ":lock", opts.token, "PX", opts.lockDuration)
-  rcall("XADD", events, "*", "event", "active", "jobId", id, "prev", "waiting")
-  if opts.name then
-    rcall("HSET", key, "processedOn", now, "pb", opts.name, "ats", ats)
-  else
-    rcall("HSET", key, "processedOn", now, "ats", ats)
-  end
-  local size = #hash
-  hash[size + 1], hash[size + 2], hash[size + 3], hash[size + 4] = "processedOn", now, "ats", ats
-  jobs[#jobs + 1] = id
-  jobs[#jobs + 1] = hash
-  return not deferred
-end
-
--- Moves up to `most` jobs to active; returns how many there were, and how many of them count toward the rate.
-local function take(most)
-  local ids = rcall("RPOP", wait, most) or {}
-  if #ids > 0 then rcall("LPUSH", active, unpack(ids)) end
-  if #ids < most then
-    local rest = rcall("ZPOPMIN", prioritized, most - #ids)
-    for i = 1, #rest, 2 do
-      ids[#ids + 1] = rest[i]
-      rcall("LPUSH", active, rest[i])
-    end
-    if #ids < most then rcall("DEL", pc) end
-  end
-  local charged = 0
-  for i = 1, #ids do
-    local id = ids[i]
-    if string.byte(id, 2) == 58 and string.byte(id, 1) == 48 then -- "0:"
-      rcall("LREM", active, 1, id) -- a marker that version 4 left
-    elseif start(id) then
-      charged = charged + 1
-    end
-  end
-  return #ids, charged
-end
-
-local want, next_due = opts.want, 0
-local bound = tonumber(rcall("HGET", meta, "concurrency"))
-if bound then want = math.min(want, bound - rcall("LLEN", active)) end
-while #jobs / 2 < want do
-  local room = math.min(want - #jobs / 2, 1000)
-  if max then room = math.min(room, max - used) end
-  if room <= 0 then break end
-  local found, charged = take(room)
-  if max and charged > 0 then
-    used = rcall("INCRBY", limiter, charged)
-    if used == charged then rcall("PEXPIRE", limiter, math.floor(math.abs(duration))) end
-  end
-  if found < room then
-    next_due = getNextDelayedTimestamp(delayed) or 0
-    break
-  end
-end
-if #jobs > 0 then
-  addBaseMarkerIfNeeded(marker, false)
-  if #jobs / 2 < opts.want then limited = getRateLimitTTL(max, limiter) end
-end
-return { answers, jobs, limited, next_due, broken }

@@ -1,0 +1,258 @@
+--[[
+  Groups: which group's job is next, decided in one place for every script that mentions open_groups.
+
+  Nothing here looks at all groups. A group that may run is in the ring, by virtual start (start-time fair queueing:
+  it is served at its start, and comes back 1/weight later); one that only time keeps out is in `later`, by the
+  millisecond when it may run; one that is empty, paused or at its concurrency is in neither.
+
+  KEYS are computed from the queue's prefix, `groups:` + ...
+    jobs:<group>   zset    job id -> priority * 2^32 + sequence: the group's waiting jobs, in order
+    state:<group>  hash    a active runs, w jobs in line, p where it is ("r" ring, "l" later, "" neither), n the ms when
+                           its rate lets the next job start, u rested by hand until (ms), r turns since its lowest
+                           priority ran, s and h sequence of the tail and of the head; gone once the group is empty and
+                           its pace forgotten
+    ring, later    zset    see above
+    served         zset    group -> virtual finish, of groups that left the ring and would return before their turn
+    vtime          string  virtual time: the start of the group that was served last; gone when nobody is in the ring
+    held           hash    job id -> group: the runs that count as active
+    slots          hash    of batches alone: job id -> its slot, n:<slot> -> how many jobs of it still run
+    all            zset    group -> 0: groups that have waiting jobs or active runs
+    count          string  how many jobs wait in all groups
+    limits         hash    group -> msgpack {p = paused, l = limits}: what was set by hand; kept until cleared
+    default        string  msgpack limits of all other groups: {c concurrency, g gap in ms, b burst, j jitter, w weight,
+                           f floor}, each absent where there is none
+    marker         zset    as BullMQ's, but only for workers that know groups: a Node worker never takes this bell
+]]
+local function open_groups(base, now, fallback)
+  local CLASS, MIDDLE = 4294967296, 2147483648
+  local FIELDS = { a = "active", w = "waits", p = "place", n = "next", u = "rest", r = "turns", s = "tail", h = "head" }
+  local at = base .. "groups:"
+  local ring, later, served, held, slots = at .. "ring", at .. "later", at .. "served", at .. "held", at .. "slots"
+  local known, default, limited, began, slotted, rang, soonest = {}, nil, nil, nil, nil, nil, nil
+  -- Written together in the end, each in one command.
+  local left, listed, unlisted, emptied = {}, {}, {}, {}
+  -- What group_turns.lua needs too. `count` is by how much more jobs wait; `taken` lists job ids and their groups;
+  -- `alone` says that the ring was found empty.
+  local groups = { ring = ring, later = later, slots = slots, now = now, count = 0, taken = {}, alone = false }
+
+  local function limits_of(id)
+    if not default then
+      local said = rcall("GET", at .. "default")
+      if not said and fallback then rcall("SET", at .. "default", cmsgpack.pack(fallback)) end
+      default = said and cmsgpack.unpack(said) or fallback or {}
+      limited = rcall("EXISTS", at .. "limits") == 1
+    end
+    local own = limited and rcall("HGET", at .. "limits", id)
+    own = own and cmsgpack.unpack(own) or {}
+    return own.l or default, own.p
+  end
+
+  function groups.open(id)
+    local group = known[id]
+    if group then return group end
+    local limits, paused = limits_of(id)
+    local state = rcall("HMGET", at .. "state:" .. id, "a", "w", "p", "n", "u", "r", "s", "h")
+    local was = {
+      a = tonumber(state[1] or 0), w = tonumber(state[2] or 0), p = state[3] or "", n = tonumber(state[4] or 0),
+      u = tonumber(state[5] or 0), r = tonumber(state[6] or 0), s = tonumber(state[7] or 0), h = tonumber(state[8] or 0),
+    }
+    group = {
+      was = was, id = id, jobs = at .. "jobs:" .. id, paused = paused, concurrency = limits.c, gap = limits.g or 0,
+      burst = limits.b or 1, jitter = limits.j or 0, weight = limits.w or 1, floor = limits.f or 0.1,
+      is_new = not state[1] and not state[2], was_idle = not state[1] and state[4],
+    }
+    for field, name in pairs(FIELDS) do group[name] = was[field] end
+    known[id] = group
+    return group
+  end
+
+  local function touch(group)
+    group.dirty, group.moved = true, true
+  end
+
+  function groups.is_full(group)
+    return group.concurrency ~= nil and group.active >= group.concurrency
+  end
+
+  -- The virtual time: where the group started that was served last.
+  function groups.time()
+    if not began then
+      began = tonumber(rcall("GET", at .. "vtime") or 0)
+      groups.vtime = began
+    end
+    return groups.vtime
+  end
+
+  local function remember(group, finish)
+    if finish > groups.time() then left[#left + 1], left[#left + 2] = finish, group.id end
+  end
+
+  -- Puts a group where its state says. `finish` is given for one that was just taken out of the ring; true if it is to
+  -- go back there.
+  function groups.place(group, finish)
+    local id, was = group.id, group.place
+    group.moved = false
+    local due = math.max(group.next, group.rest)
+    local to = "r"
+    if group.waits == 0 or group.paused or groups.is_full(group) then
+      to = ""
+    elseif due > now then
+      to = "l"
+    end
+    group.place = to
+    if was == "r" and to ~= "r" then
+      local start = rcall("ZSCORE", ring, id)
+      rcall("ZREM", ring, id)
+      if start then remember(group, tonumber(start)) end
+    elseif was == "l" and to ~= "l" then
+      rcall("ZREM", later, id)
+    elseif finish and to ~= "r" then
+      remember(group, finish)
+    end
+    if to == "l" then
+      rcall("ZADD", later, due, id)
+      if not soonest or due < soonest then soonest = due end
+    elseif to == "r" and was ~= "r" and not finish then
+      rcall("ZADD", ring, math.max(groups.time(), tonumber(rcall("ZSCORE", served, id) or 0)), id)
+      rang = true
+    end
+    return to == "r"
+  end
+
+  -- Lets a job wait in its group, at the tail or the head of its priority. One that still counts as active was given
+  -- up by somebody else, as after a stall: it is no longer, and goes first.
+  function groups.put(id, name, priority, first)
+    local group = groups.open(name)
+    if groups.release(id, name) then first = true end
+    local sequence
+    if first then
+      group.head = group.head + 1
+      sequence = MIDDLE - group.head
+    else
+      group.tail = group.tail + 1
+      sequence = MIDDLE + group.tail
+    end
+    if rcall("ZADD", group.jobs, priority * CLASS + sequence, id) == 1 then
+      groups.count = groups.count + 1
+      group.waits = group.waits + 1
+    end
+    touch(group)
+  end
+
+  local function free(id, name)
+    if slotted == nil then slotted = rcall("EXISTS", slots) == 1 end
+    local slot = slotted and rcall("HGET", slots, id)
+    if slot then
+      rcall("HDEL", slots, id)
+      if rcall("HINCRBY", slots, "n:" .. slot, -1) > 0 then return end
+      rcall("HDEL", slots, "n:" .. slot)
+    end
+    local group = groups.open(name)
+    group.active = math.max(0, group.active - 1)
+    touch(group)
+  end
+
+  -- Says that a run is over; false if it counts no more, or never did.
+  function groups.release(id, name)
+    if rcall("HDEL", held, id) == 0 then return false end
+    free(id, name)
+    return true
+  end
+
+  -- Does the same for many: job id, group, ...
+  function groups.release_all(ended)
+    local ids = {}
+    for i = 1, #ended, 2 do ids[#ids + 1] = ended[i] end
+    local still = rcall("HMGET", held, unpack(ids))
+    for i = 1, #ids do
+      if still[i] then free(ids[i], ended[2 * i]) end
+    end
+    rcall("HDEL", held, unpack(ids))
+  end
+
+  -- Takes a job out of its group's line; false if it did not wait there.
+  function groups.lift(id, name)
+    local group = groups.open(name)
+    if rcall("ZREM", group.jobs, id) == 0 then return false end
+    groups.count = groups.count - 1
+    group.waits = group.waits - 1
+    touch(group)
+    return true
+  end
+
+  -- Lets a group rest for some ms, whatever its rate says.
+  function groups.rest(name, ms)
+    local group = groups.open(name)
+    group.rest = math.max(group.rest, now + ms)
+    touch(group)
+  end
+
+  -- Looks at a group again whose limits or pause were changed.
+  function groups.reconsider(name)
+    touch(groups.open(name))
+  end
+
+  -- Places all groups that were touched: before anything is taken, and before the end.
+  function groups.settle()
+    for _, group in pairs(known) do
+      if group.moved then groups.place(group) end
+    end
+  end
+
+  -- The ms when the next group may run that only time keeps out.
+  function groups.due()
+    local first = rcall("ZRANGE", later, 0, 0, "WITHSCORES")[2]
+    return first and math.ceil(tonumber(first))
+  end
+
+  local function keep(group)
+    local key, id = at .. "state:" .. group.id, group.id
+    if group.active > 0 or group.waits > 0 then
+      if group.was_idle then rcall("PERSIST", key) end
+      if group.is_new then listed[#listed + 1], listed[#listed + 2] = 0, id end
+      local changed = {}
+      for field, name in pairs(FIELDS) do
+        if group[name] ~= group.was[field] then
+          changed[#changed + 1], changed[#changed + 2] = field, group[name]
+        end
+      end
+      if #changed > 0 then rcall("HSET", key, unpack(changed)) end
+      return
+    end
+    unlisted[#unlisted + 1] = id
+    local forgotten = math.max(group.next + (group.burst - 1) * group.gap, group.rest)
+    if forgotten <= now then
+      emptied[#emptied + 1] = key
+    else
+      rcall("DEL", key)
+      rcall("HSET", key, "n", group.next, "u", group.rest)
+      rcall("PEXPIRE", key, math.ceil(forgotten - now) + 1000) -- workers' clocks differ a little
+    end
+  end
+
+  -- Writes what changed. `quiet` rings no bell: the queue is paused, or at its bound.
+  function groups.close(quiet)
+    groups.settle()
+    if #groups.taken > 0 then rcall("HSET", held, unpack(groups.taken)) end
+    for _, group in pairs(known) do
+      if group.dirty then keep(group) end
+    end
+    if #listed > 0 then rcall("ZADD", at .. "all", unpack(listed)) end
+    if #unlisted > 0 then rcall("ZREM", at .. "all", unpack(unlisted)) end
+    if #emptied > 0 then rcall("DEL", unpack(emptied)) end
+    if groups.count ~= 0 and rcall("INCRBY", at .. "count", groups.count) <= 0 then rcall("DEL", at .. "count") end
+    if groups.alone and rcall("EXISTS", ring) == 0 then
+      rcall("DEL", at .. "vtime", served)
+    else
+      if #left > 0 then rcall("ZADD", served, unpack(left)) end
+      if groups.vtime ~= began then
+        rcall("SET", at .. "vtime", groups.vtime)
+        rcall("ZREMRANGEBYSCORE", served, "-inf", groups.vtime)
+      end
+    end
+    if soonest then rcall("ZADD", at .. "marker", "LT", soonest, "1") end
+    if (rang or #groups.taken > 0) and not quiet and rcall("EXISTS", ring) == 1 then rcall("ZADD", at .. "marker", 0, "0") end
+  end
+
+  return groups
+end

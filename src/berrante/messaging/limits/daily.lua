@@ -1,0 +1,22 @@
+-- Takes some of what an organization may have in a day.
+-- KEYS[1]  string: how many are taken
+-- ARGV[1]  how many to take
+-- ARGV[2]  how many there are
+-- ARGV[3]  seconds until nobody needs the key any more
+-- ARGV[4]  how many are taken according to the database, or '' to be asked for it
+-- returns  {1 if taken, 0 if there are too few left, -1 if ARGV[4] is needed; how many are taken}
+local used = redis.call('GET', KEYS[1])
+if not used then
+  if ARGV[4] == '' then
+    return {-1, 0}
+  end
+  used = ARGV[4]
+end
+used = tonumber(used)
+local taken = used + tonumber(ARGV[1])
+if taken > tonumber(ARGV[2]) then
+  redis.call('SET', KEYS[1], used, 'EX', ARGV[3])
+  return {0, used}
+end
+redis.call('SET', KEYS[1], taken, 'EX', ARGV[3])
+return {1, taken}

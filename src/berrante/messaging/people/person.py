@@ -1,0 +1,29 @@
+"""Someone who logs in."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import RowMapping
+
+from berrante.messaging.people.roles import Role
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Person:
+    """Someone who logs in; the platform's owner has no organization."""
+
+    id: UUID
+    organization_id: UUID | None
+    email: str
+    role: Role
+    created_at: datetime
+    name: str | None
+    disabled_at: datetime | None
+    last_login_at: datetime | None
+
+
+def person_of(row: RowMapping) -> Person:
+    """Make a person of their row."""
+    values = {name: value for name, value in row.items() if name != "password_hash"}
+    return Person(**{**values, "role": Role(row["role"])})

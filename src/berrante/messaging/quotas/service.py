@@ -1,0 +1,195 @@
+"""Quotas: how many messages a day, running campaigns and contacts an organization may have."""
+
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from redis.asyncio import Redis
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from berrante.messaging import audit, limits
+from berrante.messaging.audit import Actor
+from berrante.messaging.campaigns.models import campaigns
+from berrante.messaging.clock import Clock, milliseconds, moment
+from berrante.messaging.contacts.models import contacts
+from berrante.messaging.errors import Missing, QuotaExceeded
+from berrante.messaging.messages.models import messages
+from berrante.messaging.organizations.models import organizations
+from berrante.messaging.quotas.models import quotas
+from berrante.store import Database
+
+_DAILY: Final = (Path(limits.__file__).parent / "daily.lua").read_text()
+_KEPT_S: Final = 48 * 3_600
+#: When to look again whether contacts were erased or campaigns ended: nobody knows.
+_LATER_S: Final = 3_600
+#: A request's limit may be this old: it is read at every request.
+_REMEMBERED_S: Final = 10.0
+_REMEMBERED_MOST: Final = 10_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quota:
+    """What an organization may use; None is no limit (for requests: the settings' limit)."""
+
+    messages_per_day: int | None = None
+    campaigns_running: int | None = None
+    contacts: int | None = None
+    requests_per_minute: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """What an organization uses now; messages since midnight UTC."""
+
+    messages_today: int
+    campaigns_running: int
+    contacts: int
+
+
+class Quotas:
+    """Sets quotas, and takes from them."""
+
+    def __init__(self, database: Database, redis: Redis, *, prefix: str, clock: Clock) -> None:
+        self._database = database
+        self._redis = redis
+        self._take = redis.register_script(_DAILY)
+        self._prefix = f"berrante:{prefix}:messages"
+        self._clock = clock
+        self._remembered: dict[UUID, tuple[float, int | None]] = {}
+
+    async def get(self, organization_id: UUID) -> Quota:
+        """Return an organization's quota."""
+        async with self._database.tenant(organization_id) as connection:
+            return await _read(connection, organization_id)
+
+    async def set(self, organization_id: UUID, quota: Quota, *, actor: Actor) -> None:
+        """Set an organization's quota as a whole. Raises ``Missing``."""
+        row = {"organization_id": organization_id, **asdict(quota)}
+        statement = insert(quotas).values(row)
+        changed = {**asdict(quota), "updated_at": func.now()}
+        statement = statement.on_conflict_do_update(index_elements=["organization_id"], set_=changed)
+        async with self._database.platform(because="only the platform sets quotas") as connection:
+            owner = select(organizations.c.id).where(organizations.c.id == organization_id).with_for_update()
+            if (await connection.execute(owner)).one_or_none() is None:
+                raise Missing("organization", organization_id)
+            before = await _read(connection, organization_id)
+            await connection.execute(statement)
+            await audit.record(
+                connection,
+                organization_id=organization_id,
+                actor=actor,
+                action="quota.updated",
+                subject=("quota", organization_id),
+                before=asdict(before),
+                after=asdict(quota),
+            )
+        self._remembered.pop(organization_id, None)
+
+    async def usage(self, organization_id: UUID) -> Usage:
+        """Count what an organization uses now, from its rows."""
+        async with self._database.tenant(organization_id) as connection:
+            return Usage(
+                messages_today=await self._sent_today(connection, organization_id),
+                campaigns_running=await _running(connection, organization_id),
+                contacts=await _contacts(connection, organization_id),
+            )
+
+    async def requests_per_minute(self, organization_id: UUID) -> int | None:
+        """Return the organization's own limit of requests, remembered for some seconds."""
+        now = time.monotonic()
+        at, limit = self._remembered.get(organization_id, (0.0, None))
+        if not at or now - at > _REMEMBERED_S:
+            limit = (await self.get(organization_id)).requests_per_minute
+            if len(self._remembered) >= _REMEMBERED_MOST:
+                self._remembered.clear()
+            self._remembered[organization_id] = (now, limit)
+        return limit
+
+    async def take_messages(self, organization_id: UUID, number: int = 1) -> None:
+        """Take from today's messages; raises ``QuotaExceeded`` and takes none if too few are left.
+
+        Counted in Redis; a Redis that forgot is told by the rows. Give back what was not written.
+        """
+        limit = (await self.get(organization_id)).messages_per_day
+        if limit is None:
+            return
+        key = self._key(organization_id)
+        verdict, used = await self._take(keys=[key], args=[number, limit, _KEPT_S, ""])
+        if verdict == -1:
+            async with self._database.tenant(organization_id) as connection:
+                known = await self._sent_today(connection, organization_id)
+            verdict, used = await self._take(keys=[key], args=[number, limit, _KEPT_S, known])
+        if verdict != 1:
+            raise QuotaExceeded("messages a day", limit=limit, used=int(used), retry_after_s=self._until_midnight_s())
+
+    async def give_back_messages(self, organization_id: UUID, number: int = 1) -> None:
+        """Give back messages that were taken and not written."""
+        if await self._redis.exists(self._key(organization_id)):
+            await self._redis.decrby(self._key(organization_id), number)
+
+    async def _sent_today(self, connection: AsyncConnection, organization_id: UUID) -> int:
+        # Ids begin with their milliseconds: the index on (organization_id, id) finds the day's first.
+        first = UUID(int=milliseconds(self._midnight()) << 80)
+        query = select(func.count()).where(
+            messages.c.organization_id == organization_id, messages.c.id >= first, messages.c.direction == "out"
+        )
+        return int((await connection.execute(query)).scalar_one())
+
+    def _key(self, organization_id: UUID) -> str:
+        return f"{self._prefix}:{organization_id}:{self._midnight():%Y%m%d}"
+
+    def _midnight(self) -> datetime:
+        return moment(self._clock()).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+    def _until_midnight_s(self) -> int:
+        left = self._midnight() + timedelta(days=1) - moment(self._clock())
+        return max(1, -(-left // timedelta(seconds=1)))
+
+
+async def admit_contacts(connection: AsyncConnection, organization_id: UUID, adding: int = 1) -> None:
+    """Raise ``QuotaExceeded`` if so many contacts more are too many.
+
+    Call it in the transaction that adds them, which then holds a lock: others who add wait until it ends.
+    """
+    limit = (await _read(connection, organization_id)).contacts
+    if limit is not None:
+        await _lock(connection, organization_id, "contacts")
+        used = await _contacts(connection, organization_id)
+        if used + adding > limit:
+            raise QuotaExceeded("contacts", limit=limit, used=used, retry_after_s=_LATER_S)
+
+
+async def admit_campaign(connection: AsyncConnection, organization_id: UUID) -> None:
+    """Raise ``QuotaExceeded`` if one more running campaign is too many; call it in the transaction that starts it."""
+    limit = (await _read(connection, organization_id)).campaigns_running
+    if limit is not None:
+        await _lock(connection, organization_id, "campaigns")
+        used = await _running(connection, organization_id)
+        if used + 1 > limit:
+            raise QuotaExceeded("running campaigns", limit=limit, used=used, retry_after_s=_LATER_S)
+
+
+async def _read(connection: AsyncConnection, organization_id: UUID) -> Quota:
+    columns = (quotas.c.messages_per_day, quotas.c.campaigns_running, quotas.c.contacts, quotas.c.requests_per_minute)
+    row = (await connection.execute(select(*columns).where(quotas.c.organization_id == organization_id))).one_or_none()
+    return Quota(**row._mapping) if row else Quota()
+
+
+async def _running(connection: AsyncConnection, organization_id: UUID) -> int:
+    query = select(func.count()).where(campaigns.c.organization_id == organization_id, campaigns.c.status == "running")
+    return int((await connection.execute(query)).scalar_one())
+
+
+async def _contacts(connection: AsyncConnection, organization_id: UUID) -> int:
+    query = select(func.count()).where(contacts.c.organization_id == organization_id)
+    return int((await connection.execute(query)).scalar_one())
+
+
+async def _lock(connection: AsyncConnection, organization_id: UUID, what: str) -> None:
+    name = f"berrante quota {what} {organization_id}"
+    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))

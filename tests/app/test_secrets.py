@@ -1,0 +1,175 @@
+"""After everything was done once, what must stay private is neither in the log nor in Redis."""
+
+import hashlib
+import hmac
+import io
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+import structlog
+from pydantic import SecretStr
+
+from berrante.app import Application, demo
+from berrante.engine import Connection, State
+from berrante.gateways.simulator import refusal
+from berrante.messaging.dead_letters import Selection
+from berrante.telemetry import configure, trace
+from tests.app.process import client_of, settings_for, working
+from tests.conftest import OwnServer
+from tests.waiting import until
+
+_SENDER = "5511987654321"
+_WORDS = "a very private word about the preço"
+_REPLY = "It costs R$ 42"
+_BODY = "Only today, dear customer"
+_REDIS_PASSWORD = "redis-pass-8731"
+_METRICS_TOKEN = "metrics-token-2318"
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """All that is logged, at the level that people leave it at."""
+    stream, root, level = io.StringIO(), logging.getLogger(), logging.getLogger().level
+    handlers = list(root.handlers)
+    configure(level="info", json=True, stream=stream)
+    yield stream
+    for handler in list(root.handlers):
+        if handler not in handlers:
+            root.removeHandler(handler)
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest_asyncio.fixture
+async def application(own_valkey: OwnServer, database_url: str, prefix: str) -> AsyncIterator[Application]:
+    """On a Redis of its own, with a password."""
+    async with Connection.from_url(own_valkey.url) as connection:
+        await connection.redis.execute_command(
+            "ACL", "SETUSER", "app", "on", f">{_REDIS_PASSWORD}", "~*", "&*", "+@all"
+        )
+    url = own_valkey.url.replace("redis://", f"redis://app:{_REDIS_PASSWORD}@")
+    settings = settings_for(
+        redis_url=url, database_url=database_url, prefix=prefix, metrics_token=SecretStr(_METRICS_TOKEN)
+    )
+    quiet = settings.demo.model_copy(update={"contacts": 0})
+    settings = settings.model_copy(update={"demo": quiet})
+    async with Application.open(settings, latency_ms=5) as application:
+        yield application
+
+
+def _delivery(app_secret: str, traceparent: str) -> tuple[bytes, dict[str, str]]:
+    message = {"from": _SENDER, "id": "wamid.X", "timestamp": "1760000000", "type": "text", "text": {"body": _WORDS}}
+    value = {
+        "messaging_product": "whatsapp",
+        "metadata": {"display_phone_number": "551140000000", "phone_number_id": "1"},
+        "contacts": [{"profile": {"name": "Ana"}, "wa_id": _SENDER}],
+        "messages": [message],
+    }
+    entry = [{"id": "1", "changes": [{"field": "messages", "value": value}]}]
+    body = json.dumps({"object": "whatsapp_business_account", "entry": entry}).encode()
+    digest = hmac.new(app_secret.encode(), body, hashlib.sha256).hexdigest()
+    return body, {"X-Hub-Signature-256": f"sha256={digest}", "traceparent": traceparent}
+
+
+async def _everything(application: Application) -> demo.DemoAccess:
+    """A webhook, a reply, a campaign with a refusal, a dead letter that is put back, requests with keys."""
+    access = await demo.prepare(application)
+    organization_id = access.instance.organization_id
+    body, headers = _delivery(str(access.app_secret), f"00-{'ab' * 16}-{'cd' * 8}-01")
+    application.simulator.fail_next(refusal("131026"), to="+5511900000002")
+    async with client_of(application) as client, working(application):
+        assert (await client.post("/webhooks/whatsapp/demo", content=body, headers=headers)).status_code == 200
+        assert (await client.get("/v1/messages", headers={"X-API-Key": str(access.api_key)})).status_code == 200
+        assert (await client.get("/v1/messages", headers={"X-API-Key": "brt_live_wrong"})).status_code == 401
+        assert (await client.get("/metrics", headers={"Authorization": f"Bearer {_METRICS_TOKEN}"})).status_code == 200
+        campaign = await application.campaigns.create(
+            organization_id=organization_id,
+            instance_id="demo",
+            name="Sale",
+            body=_BODY,
+            recipients=["+5511900000001", "+5511900000002"],
+        )
+        await application.campaigns.start(organization_id, campaign.id)
+        await application.queues.message.add("incoming", {"organizationId": str(organization_id), "instanceId": "demo"})
+
+        async def all_is_done() -> bool:
+            listed = await application.messages.list(organization_id)
+            ends = [message.status.value for message in listed if message.direction == "out"]
+            reached = [end for end in ends if end in {"delivered", "read"}]
+            return (len(reached), ends.count("failed")) == (3, 1) and await application.queues.dead_letters.count() == 1
+
+        await until(all_is_done, timeout_s=30)
+        await application.triage.retry_all(Selection())
+
+        async def has_failed_again() -> bool:
+            return await application.queues.dead_letters.count() == 1
+
+        await until(has_failed_again)
+    return access
+
+
+def _secrets(application: Application, access: demo.DemoAccess) -> list[str]:
+    found = [access.password, access.api_key, access.app_secret, access.verify_token, _REDIS_PASSWORD, _METRICS_TOKEN]
+    assert all(found)
+    return [str(secret) for secret in found]
+
+
+async def test_a_full_run_logs_no_text_no_number_and_no_secret(application: Application, log: io.StringIO) -> None:
+    access = await _everything(application)
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert {"message.received", "automation.replied", "message.sent", "message.status", "job.failed"} <= {
+        line["event"] for line in lines
+    }
+    whole = log.getvalue()
+    private = [*_secrets(application, access), _WORDS, _REPLY, _BODY, _SENDER, "5511900000001", "5511900000002"]
+    assert [each for each in private if each in whole] == []
+
+
+async def test_a_full_run_leaves_no_secret_in_any_key_of_redis(application: Application) -> None:
+    access = await _everything(application)
+    stored = await _all_of(application.connection)
+    assert len(stored) > 40
+    joined = b"\n".join(stored)
+    for secret in _secrets(application, access):
+        assert secret.encode() not in joined
+        assert hashlib.sha256(secret.encode()).hexdigest().encode() not in joined
+    # What is sent stays in the database; what came in is in the job that brought it, until that is removed.
+    assert _REPLY.encode() not in joined
+    assert _BODY.encode() not in joined
+    assert _WORDS.encode() in joined
+
+
+async def test_one_trace_goes_from_the_webhook_through_every_queue(application: Application, log: io.StringIO) -> None:
+    await _everything(application)
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    events = {line["event"] for line in lines if line.get("trace_id") == "ab" * 16}
+    assert events >= {"message.received", "automation.replied", "message.sent"}
+    jobs = await application.queues.automation.jobs([State.COMPLETED])
+    assert [trace.carried(job.trace_context) for job in jobs] == ["ab" * 16] * 2
+
+
+async def _all_of(connection: Connection) -> list[bytes]:
+    """Every key and every value that is in Redis."""
+    redis, found = connection.redis, []
+    async for key in redis.scan_iter(count=1_000):
+        kind = (await redis.type(key)).decode()
+        read = {
+            "string": redis.get,
+            "list": lambda key: redis.lrange(key, 0, -1),
+            "set": redis.smembers,
+            "zset": lambda key: redis.zrange(key, 0, -1),
+            "hash": redis.hgetall,
+            "stream": redis.xrange,
+        }[kind]
+        value = await read(key)
+        found += [key, value if isinstance(value, bytes) else repr(value).encode()]
+        if kind == "hash":
+            found += [part for pair in value.items() for part in pair]
+        elif kind == "stream":
+            found += [part for _, fields in value for pair in fields.items() for part in pair]
+        elif kind != "string":
+            found += list(value)
+    return found
