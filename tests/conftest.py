@@ -46,7 +46,7 @@ class OwnServer:
         """SIGKILL, and wait until the kernel has ended it."""
         process = self._process()
         process.kill()
-        await until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+        await until(lambda: _is_over(process))
 
     def pause(self) -> None:
         """Freeze the server: connections stay open and nothing answers."""
@@ -65,6 +65,13 @@ class OwnServer:
 
     def _process(self) -> psutil.Process:
         return psutil.Process(self.server.pid)
+
+
+def _is_over(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it went between the two questions
+        return True
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ def test_jobs_are_run_and_kept_as_the_domain_says_by_default() -> None:
     [
         ("message", 5, (10, 1_000)),
         ("automation", 5, (20, 1_000)),
-        ("campaign", 3, (100, 60_000)),
+        ("campaign", 3, None),  # of messages, per number: its handler keeps it
         ("outbound", 50, None),
         ("webhook", 50, None),
         ("maintenance", 1, None),
@@ -34,8 +34,19 @@ def test_jobs_are_run_and_kept_as_the_domain_says_by_default() -> None:
 def test_workers_work_as_the_design_says_by_default(queue: str, concurrency: int, rate: tuple[int, int] | None) -> None:
     options = worker_options(load(), QueueName(queue))
     assert options.concurrency == concurrency
-    assert (options.rate and (options.rate.max, options.rate.duration_ms)) == rate
+    own = options.groups and options.groups.rate
+    assert (own and (own.max, own.duration_ms)) == rate  # each number's own
+    assert options.rate is None
     assert options.dead_letters == "dead-letter"
+
+
+def test_a_rate_may_be_the_whole_queues(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BERRANTE_MESSAGE_RATE_SCOPE", "queue")
+    options = worker_options(load(), QueueName.MESSAGE)
+    assert options.rate is not None
+    assert (options.rate.max, options.rate.duration_ms) == (10, 1_000)
+    assert options.groups is not None
+    assert (options.groups.rate, options.groups.concurrency) == (None, 1)
 
 
 def test_one_variable_of_a_queue_leaves_its_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,7 +181,7 @@ class Ours:
         return {state.value: count for state, count in (await self.queue.counts()).items() if count}
 
     async def workers(self) -> list[str]:
-        return [worker.name for worker in await self.queue.workers()]
+        return [worker.name or "" for worker in await self.queue.workers()]
 
 
 class Nodes:

@@ -16,6 +16,7 @@ from berrante.engine import (
     State,
     WorkerOptions,
 )
+from berrante.engine.link import Link
 from berrante.engine.lock_renewer import LockRenewer
 from berrante.engine.notices import (
     JobCompleted,
@@ -25,8 +26,10 @@ from berrante.engine.notices import (
     JobStarted,
     RedisLost,
 )
+from berrante.engine.pace import Pace
 from berrante.engine.stalled_sweeper import StalledSweeper
 from berrante.engine.wire import taking
+from berrante.engine.wire.scripts import Call
 from tests.probes import Probe, working
 
 NO_POLL_MS = 60_000  # a test waits 20 s at most, so nothing here can be owed to the poll
@@ -41,6 +44,37 @@ async def test_an_idle_worker_is_woken_by_an_add(queue: Queue, connection: Conne
         for n in range(1, 6):
             await queue.add("a", n)
             await probe.seen(JobCompleted, n)
+
+
+async def test_a_ring_is_heard_though_the_answer_of_an_earlier_turn_is_read_after_it(
+    queue: Queue, connection: Connection, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, rang = asyncio.Event(), asyncio.Event()
+    call, ask_again = Link.call, Pace.ask_again
+
+    async def answered_late(link: Link, script: Call) -> object:
+        answer = await call(link, script)
+        if await queue.is_paused() and await queue.state("2") is State.WAITING:
+            asked.set()  # it found the job due, but the queue paused; its answer is read once the bell rang
+            await rang.wait()
+        return answer
+
+    def heard(pace: Pace) -> None:
+        ask_again(pace)
+        rang.set()
+
+    options = WorkerOptions(block_ms=NO_POLL_MS, concurrency=1)
+    async with working("q", _nothing, connection, options, prefix=queue.prefix, probe=probe):
+        await queue.add("first", 1)
+        await probe.seen(JobCompleted, 1)
+        await queue.pause()
+        monkeypatch.setattr(Link, "call", answered_late)
+        await queue.add("second", 2, JobOptions(delay_ms=200))
+        await asyncio.wait_for(asked.wait(), 20)
+        rang.clear()
+        monkeypatch.setattr(Pace, "ask_again", heard)
+        await queue.resume()
+        await probe.seen(JobCompleted, 2)
 
 
 async def test_a_delayed_job_starts_when_due_not_before(queue: Queue, connection: Connection, probe: Probe) -> None:

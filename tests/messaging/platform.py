@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
+from berrante.app.options import worker_options
 from berrante.engine import Handler, Job, JobOptions, State, Worker, WorkerOptions
 from berrante.engine.connection import system_clock
 from berrante.engine.notices import JobFailed, JobLockLost, JobRetried, Notice, OutcomeRefused
@@ -25,6 +26,7 @@ from berrante.messaging.outbound.service import Outbound
 from berrante.messaging.outbound.signals import Signal
 from berrante.messaging.queues import QueueName, Queues
 from berrante.messaging.reconciler import Reconciler, Swept
+from berrante.settings import Settings
 from berrante.store import Database
 from tests.messaging.gateway import ScriptedGateway
 from tests.waiting import until
@@ -85,6 +87,7 @@ class Platform:
             gateways=gateways or {self.gateway.name: self.gateway},
             clock=self.clock,
             listener=self.listen,
+            campaign_per_minute=60_000,
             sender=self.sender,
         )
 
@@ -92,15 +95,22 @@ class Platform:
         self.signals.append(signal)
 
     def work(self, *names: QueueName, gateways: Mapping[str, Gateway] | None = None, concurrency: int = 5) -> None:
-        """Start a worker for each queue, or for all."""
+        """Start a worker for each queue, or for all: its groups are the product's, at any rate."""
         for name, handler in self.handlers(gateways).items():
             if names and name not in names:
                 continue
+            product = worker_options(Settings(), name)
+            options = WorkerOptions(
+                concurrency=concurrency,
+                dead_letters=QueueName.DEAD_LETTER.value,
+                groups=replace(product.groups, rate=None) if product.groups else None,
+                group_by=product.group_by,
+            )
             worker = Worker(
                 name.value,
                 handler,
                 self.queues.connection,
-                WorkerOptions(concurrency=concurrency, dead_letters=QueueName.DEAD_LETTER.value),
+                options,
                 prefix=self.prefix,
                 listener=self.notices.append,
             )

@@ -129,7 +129,7 @@ async def test_steps_that_run_at_once_write_one_reply(platform: Platform) -> Non
 
     (reply,) = await platform.outgoing()
     assert answers == [{"status": "done", "messageId": str(reply.id)}] * 8
-    assert (await platform.queues.outbound.counts())[State.PRIORITIZED] == 1
+    assert (await platform.queues.outbound.counts())[State.WAITING] == 1
 
 
 async def test_killed_between_commit_and_enqueue_the_next_run_enqueues(platform: Platform) -> None:
@@ -145,7 +145,7 @@ async def test_killed_between_commit_and_enqueue_the_next_run_enqueues(platform:
 
     await platform.handle(AUTOMATION, "step", step)
 
-    assert [job.id for job in await platform.queues.outbound.jobs([State.PRIORITIZED])] == [f"send-{reply.id}"]
+    assert [job.id for job in await platform.queues.outbound.jobs([State.WAITING])] == [f"send-{reply.id}"]
     assert [message.id for message in await platform.outgoing()] == [reply.id]
 
 

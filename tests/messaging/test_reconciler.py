@@ -64,7 +64,7 @@ async def test_losing_redis_entirely_loses_nothing(platform: Platform, monkeypat
 
     async def is_all_sent() -> bool:
         current = await platform.campaigns.get(organization_id, campaign.id)
-        return current is not None and current.status == "done" and len(platform.gateway.sent) == 3
+        return current is not None and current.status == "finished" and len(platform.gateway.sent) == 3
 
     await until(is_all_sent)
     assert sorted(message.to for message in platform.gateway.sent) == [
@@ -129,7 +129,7 @@ async def test_sweeps_at_once_add_a_job_once(platform: Platform) -> None:
 
     await asyncio.gather(*(platform.sweep() for _ in range(4)))
 
-    assert (await platform.queues.outbound.counts())[State.PRIORITIZED] == 3
+    assert (await platform.queues.outbound.counts())[State.WAITING] == 3
 
 
 async def test_more_rows_than_a_batch_are_all_found(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,4 +150,9 @@ async def test_the_schedule_runs_it_at_once_and_goes_on(platform: Platform) -> N
 
     await platform.until_status(message_id, MessageStatus.SENT)
     schedulers = await platform.queues.maintenance.schedulers.list()
-    assert {each.id: each.every_ms for each in schedulers} == {"reconcile": MINUTE_MS, "retain": 60 * MINUTE_MS}
+    assert {each.id: each.every_ms for each in schedulers} == {
+        "reconcile": MINUTE_MS,
+        "retain": 60 * MINUTE_MS,
+        "forget-deliveries": 60 * MINUTE_MS,
+        "forget-idempotency-keys": 60 * MINUTE_MS,
+    }

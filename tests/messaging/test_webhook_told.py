@@ -159,7 +159,7 @@ async def test_a_campaign_tells_its_start_and_its_end_once(platform: Platform, m
     platform.work(QueueName.CAMPAIGN, QueueName.OUTBOUND)
 
     async def is_done() -> bool:
-        return (await campaigns.get(organization_id, done.id)).status == "done"  # type: ignore[union-attr]
+        return (await campaigns.get(organization_id, done.id)).status == "finished"  # type: ignore[union-attr]
 
     await until(is_done)
     assert [(event, data["campaign_id"]) for event, data in _events(await log_of(platform, endpoint))] == [

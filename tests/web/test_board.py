@@ -85,7 +85,8 @@ async def test_nobody_else_comes_in(client: httpx.AsyncClient, credentials: tupl
     auth = httpx.BasicAuth(*credentials) if credentials else None
     page_, api = [await client.get(f"{PATH}{path}", auth=auth) for path in ("/", "/api/queues")]
     assert (page_.status_code, api.status_code) == (401, 401)
-    assert page_.headers["WWW-Authenticate"].startswith("Basic")
+    if credentials:
+        assert page_.headers["WWW-Authenticate"].startswith("Basic")
     assert api.json()["error"] == {"key": "ERRORS.FORBIDDEN"}
     write = await client.put(f"{PATH}/api/queues/message/pause", auth=auth, headers=TOKEN)
     assert write.status_code == 401

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from berrante.app import Application
+from berrante.engine import JobOptions
 from berrante.messaging.people import Role
 from berrante.web.app import create_app
 from berrante.web.scopes import OWNERS, scope_of
@@ -56,7 +57,23 @@ async def things_of(application: Application, owner: Tenant, name: str) -> dict[
     begun = await application.contact_imports.begin(
         io.BytesIO(b"phone\n+5511987654321\n"), organization_id=owner.organization_id, instance_id=name
     )
+    told = {
+        "queue": "outbound",
+        "jobId": "1",
+        "name": "send",
+        "data": {"organizationId": str(owner.organization_id), "instanceId": name},
+        "failedReason": f"secret of {name}",
+        "failedAt": 1,
+    }
+    letter = await application.queues.dead_letters.queue.add("send", told, JobOptions(job_id=f"letter-of-{name}"))
+    endpoint = await application.endpoints.create(
+        organization_id=owner.organization_id, url=f"https://{name}.example/hook", events=["*"]
+    )
+    delivery_id = await application.endpoints.ping(owner.organization_id, endpoint.id)
     return {
+        "webhook_id": str(endpoint.id),
+        "delivery_id": str(delivery_id),
+        "letter_id": letter.id,
         "import_id": str(begun.id),
         "tag": f"tag-of-{name}",
         "organization_id": str(owner.organization_id),

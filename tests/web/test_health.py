@@ -157,12 +157,15 @@ async def test_queues_tell_waits_workers_throughput_and_what_stalled(application
     await queues.outbound.add("send", {}, JobOptions(priority=1))
     await redis.hset(queues.outbound.keys.job(old.id), "timestamp", application.connection.now_ms() - 90_000)
     await queues.campaign.add("tick", {}, JobOptions(delay_ms=60_000))
+    grouped = await queues.message.add("incoming", {}, JobOptions(group="sales"))
+    await redis.hset(queues.message.keys.job(grouped.id), "timestamp", application.connection.now_ms() - 70_000)
     abandoned = await queues.automation.add("step", {})
     await redis.rpoplpush(queues.automation.keys.wait, queues.automation.keys.active)
     await redis.hset(queues.automation.keys.job(abandoned.id), "processedOn", 1)
     async with client_of(application) as client:
         found = (await client.get("/health/queues")).json()["queues"]
         assert 90 <= found["outbound"]["oldest_waiting_s"] < 120
+        assert 70 <= found["message"]["oldest_waiting_s"] < 90
         assert found["campaign"]["oldest_waiting_s"] is None
         assert (found["automation"]["stalled"], found["outbound"]["stalled"]) == (1, 0)
         assert found["message"]["workers"] == 0

@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import httpx
 import pytest
 import pytest_asyncio
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from sqlalchemy import func, select, update
 
 from berrante.app import Application
@@ -20,7 +20,7 @@ from berrante.messaging.idempotency import Begun
 from berrante.messaging.idempotency.models import idempotency_keys
 from berrante.settings import Settings, WebhooksSettings
 from berrante.web.app import create_app
-from berrante.web.auth import CurrentKey
+from berrante.web.auth import Identity, identity
 from berrante.web.errors import WebError
 from berrante.web.idempotency import MAX_BODY, _Once, idempotency_id
 from tests.waiting import until
@@ -42,12 +42,12 @@ class Work:
     act: Callable[[], Any] = lambda: {"ok": True}
     hold: asyncio.Event | None = None
 
-    async def __call__(self, request: Request, key: CurrentKey, response: Response) -> Any:
+    async def __call__(self, request: Request, who: Annotated[Identity, Depends(identity)], response: Response) -> Any:
         self.done += 1
         self.ids.append(idempotency_id(request))
         if self.hold is not None:
             await self.hold.wait()
-        response.headers["Location"] = f"/v1/work/{self.done}"
+        response.headers["Location"] = f"/v1/tasks/{self.done}"
         return self.act() | {"number": self.done}
 
 
@@ -59,7 +59,7 @@ class Web:
     work: Work
     secret: str
 
-    async def post(self, path: str = "/v1/work", *, key: str | None = "k1", **how: Any) -> httpx.Response:
+    async def post(self, path: str = "/v1/tasks", *, key: str | None = "k1", **how: Any) -> httpx.Response:
         headers = {"X-API-Key": how.pop("secret", self.secret), **how.pop("headers", {})}
         if key is not None:
             headers["Idempotency-Key"] = key
@@ -79,7 +79,7 @@ async def web(application: Application) -> AsyncIterator[Web]:
     organization = await application.organizations.create("Acme")
     _, secret = await application.api_keys.issue(organization.id, "test")
     app, work = create_app(application), Work()
-    app.add_api_route("/v1/work", work.__call__, methods=["POST"])
+    app.add_api_route("/v1/tasks", work.__call__, methods=["POST"])
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield Web(application, app, client, work, secret)
@@ -290,7 +290,7 @@ async def test_an_upload_has_no_key_and_is_told_why(web: Web) -> None:
     assert _code(answer) == (400, "idempotency_unsupported")
     assert "multipart/form-data" in answer.json()["error"]["message"]
     too_large = await web.post(json=None, content=b"x" * (MAX_BODY + 1))
-    assert _code(too_large) == (413, "idempotency_body_too_large")
+    assert _code(too_large) == (413, "body_too_large")
     assert web.work.done == 0
 
 

@@ -1,7 +1,7 @@
 """One process of the service, wired: the one place where every part is made and knows of the others."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
@@ -10,12 +10,14 @@ from berrante import __version__
 from berrante.app.encryption import cipher_of
 from berrante.app.engines import Engines, open_engines
 from berrante.app.observing import observed
-from berrante.app.options import WORKED, job_options, kept_for, worker_options
+from berrante.app.options import WORKED, campaign_per_minute, job_options, kept_for, worker_options
 from berrante.app.reaching import reach
 from berrante.app.secret import secret_key
+from berrante.app.sidecar import open_sidecars
 from berrante.app.signals import Signals
 from berrante.engine import Connection, Worker
 from berrante.engine.notices import Notice
+from berrante.gateways.baileys import BaileysGateway, Sidecars
 from berrante.gateways.cloud import CloudGateway
 from berrante.gateways.measured import measured
 from berrante.gateways.media import FolderMediaStore
@@ -23,7 +25,7 @@ from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.audit import AuditLog
 from berrante.messaging.automations import Automations
-from berrante.messaging.campaigns import Campaigns
+from berrante.messaging.campaigns import CampaignAccount, Campaigns
 from berrante.messaging.cloud_numbers import CloudNumbers
 from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
@@ -72,6 +74,7 @@ class Application:
         engines: Engines,
         database: Database,
         connection: Connection,
+        sidecars: Sidecars,
         latency_ms: Latency | int | None = None,
     ) -> None:
         self.settings = settings
@@ -87,8 +90,9 @@ class Application:
         self.media = FolderMediaStore(settings.media_dir or settings.data_dir / "media")
         self.cloud = CloudGateway(self.cloud_numbers, self.media, clock=connection.now_ms)
         self.metrics = Metrics(version=__version__)
-        gateways: tuple[Gateway, ...] = (self.simulator, self.cloud)
-        self.gateways = {gateway.name: measured(gateway, self.metrics) for gateway in gateways}
+        self.sidecars = sidecars
+        gateways: tuple[Gateway, ...] = (self.simulator, self.cloud, BaileysGateway(sidecars))
+        self.gateways: Mapping[str, Gateway] = {gateway.name: measured(gateway, self.metrics) for gateway in gateways}
         self.organizations = Organizations(database)
         self.people = People(database)
         self.sessions = Sessions(database)
@@ -110,7 +114,10 @@ class Application:
         self.contact_imports = ContactImports(database)
         self.conversations = Conversations(database, connection.now_ms)
         self.automations = Automations(database)
-        self.campaigns = Campaigns(database, self.queues)
+        self.campaigns = Campaigns(database, self.queues, connection.now_ms)
+        self.campaign_account = CampaignAccount(
+            database, self.queues, connection.now_ms, per_minute=campaign_per_minute(settings)
+        )
         self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms, quotas=self.quotas)
         self.triage = Triage(self.queues.dead_letters, connection.now_ms)
         self.endpoints = Endpoints(
@@ -144,6 +151,7 @@ class Application:
         async with (
             open_engines(settings, alone=alone) as engines,
             Connection.from_url(engines.redis_url) as connection,
+            open_sidecars(settings) as sidecars,
         ):
             database = Database(engines.database_url, pool_size=settings.database_pool, cipher=cipher_of(settings))
             try:
@@ -152,7 +160,12 @@ class Application:
                 if sealing.sealed or sealing.unreadable:
                     events.SECRETS_SEALED(sealed=sealing.sealed, unreadable=sealing.unreadable, hint=_UNREADABLE)
                 application = cls(
-                    settings, engines=engines, database=database, connection=connection, latency_ms=latency_ms
+                    settings,
+                    engines=engines,
+                    database=database,
+                    connection=connection,
+                    sidecars=sidecars,
+                    latency_ms=latency_ms,
                 )
                 try:
                     yield application
@@ -177,6 +190,7 @@ class Application:
             queues=self.queues,
             gateways=self.gateways,
             clock=self.connection.now_ms,
+            campaign_per_minute=campaign_per_minute(self.settings),
             kept_for=kept_for(self.settings),
             sender=Sender(allow_loopback=self.settings.webhooks.allow_loopback),
             pacing=self.pacing,

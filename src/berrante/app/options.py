@@ -13,6 +13,7 @@ from berrante.settings import RateScope, Settings
 
 #: The queues that a worker works on; ``dead-letter`` waits for people.
 WORKED: Final = tuple(name for name in QueueName if name is not QueueName.DEAD_LETTER)
+_FASTEST: Final = 1_000_000.0
 
 #: A day of points, as Bull Board draws them and `/health/queues` reads them.
 _METRICS_MINUTES: Final = 24 * 60
@@ -44,13 +45,21 @@ def job_options(settings: Settings) -> Mapping[QueueName, JobOptions]:
     return options
 
 
+def campaign_per_minute(settings: Settings) -> float:
+    """Return how many messages a minute a number sends for a campaign that says nothing of it."""
+    queue = settings.campaign
+    return min(_FASTEST, queue.rate_max * 60_000 / queue.rate_duration_ms) if queue.rate_max else _FASTEST
+
+
 def worker_options(settings: Settings, name: QueueName) -> WorkerOptions:
     """Return how a queue's worker works; its retention is for jobs whose producer said nothing of it."""
     queue = settings.queue(name)
+    # A campaign's rate is of messages per number: its handler keeps it, and one job writes many.
+    limited = queue.rate_max > 0 and name is not QueueName.CAMPAIGN
     rate, group_rate = None, None
-    if queue.rate_max and queue.rate_scope is RateScope.QUEUE:
+    if limited and queue.rate_scope is RateScope.QUEUE:
         rate = RateLimit(max=queue.rate_max, duration_ms=queue.rate_duration_ms)
-    elif queue.rate_max:
+    elif limited:
         group_rate = GroupRate(max=queue.rate_max, duration_ms=queue.rate_duration_ms, burst=queue.rate_max)
     return WorkerOptions(
         concurrency=queue.concurrency,

@@ -13,6 +13,7 @@ from berrante.app.engines import open_engines
 from berrante.app.options import WORKED
 from berrante.app.reaching import newest_revision, reach_database
 from berrante.app.serving import address_of, listen, serve
+from berrante.app.sidecar import run_sidecar, watch_sidecar
 from berrante.app.stopping import stop_on_signals
 from berrante.messaging.queues import QueueName
 from berrante.settings import Settings
@@ -37,6 +38,7 @@ async def up(settings: Settings, *, prepare: Prepare) -> None:
             await _together(
                 stop,
                 application.run_workers(WORKED, until=stop),
+                watch_sidecar(application, until=stop),
                 serve(create_app(application), listener, until=stop, trusted_proxies=settings.trusted_proxies),
                 *beside,
             )
@@ -58,6 +60,12 @@ async def work(settings: Settings, names: Iterable[QueueName]) -> None:
     async with _process(settings, queues=worked) as (application, stop):
         beside = _private(application, stop)
         await _together(stop, application.run_workers(worked, until=stop), *beside)
+
+
+async def sidecar(settings: Settings) -> None:
+    """Run the Baileys sidecar until a signal; raises ``BaileysError`` if it cannot be started."""
+    async with _process(settings, queues=()) as (application, stop):
+        await run_sidecar(application, until=stop)
 
 
 async def migrate_database(settings: Settings) -> str:

@@ -1,6 +1,7 @@
 """Where commands write: results to standard output, everything else to standard error."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -14,7 +15,9 @@ from berrante.telemetry import configure, events
 
 T = TypeVar("T")
 
-output: Final = Console()
+#: A table that goes into a file or a pipe is not cut to some terminal's width.
+_WIDE: Final = 200
+output: Final = Console(width=None if sys.stdout.isatty() else _WIDE)
 errors: Final = Console(stderr=True)
 
 

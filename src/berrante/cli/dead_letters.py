@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from berrante.app import open_engines
 from berrante.app.reaching import reach_redis
@@ -52,7 +52,7 @@ def show_list(
     if as_json:
         print(json.dumps({"data": [_as_json(letter) for letter in page.letters], "next": page.next}))
         return
-    table = Table("letter", "failed", "queue", "job", "group", "reason")
+    table = Table(Column("letter", overflow="fold"), "failed", "queue", "job", Column("group", no_wrap=True), "reason")
     for letter in page.letters:
         table.add_row(
             letter.id, _time(letter.failed_at_ms), letter.cause.queue, letter.name, letter.cause.id, letter.reason[:120]
@@ -98,7 +98,7 @@ def groups(
         listed = [{"id": group.id, **dataclasses.asdict(group)} for group in found.largest_first()]
         print(json.dumps({"data": listed, "left_out": found.left_out}))
         return
-    table = Table("group", "letters", "cause", "first", "last", "what to do")
+    table = Table(Column("group", no_wrap=True), "letters", "cause", "first", "last", "what to do")
     for group in found.largest_first():
         parts = (group.cause.queue, group.cause.code, group.cause.scope, group.cause.template, group.cause.number)
         cause = " · ".join(part for part in parts if part)

@@ -62,6 +62,13 @@ def worker(
     run(processes.work(settings, wanted))
 
 
+def sidecar(*, data_dir: DataDir = None) -> None:
+    """Run the Baileys sidecar, which holds numbers linked by QR; `up` runs it by itself. Needs berrante[baileys]."""
+    settings = load(data_dir=data_dir)
+    log(settings)
+    run(processes.sidecar(settings))
+
+
 def migrate(*, data_dir: DataDir = None) -> None:
     """Bring the database to the newest tables; harmless when they are there."""
     settings = load(data_dir=data_dir)

@@ -8,11 +8,13 @@ import typer
 from berrante import __version__
 from berrante.app import AppError
 from berrante.cli import (
+    campaigns,
     checking,
     cloud,
     contacts,
     dead_letters,
     fakes,
+    instances,
     owner,
     processes,
     queues,
@@ -22,12 +24,21 @@ from berrante.cli import (
 from berrante.cli.console import errors
 from berrante.embedded import EmbeddedError
 from berrante.engine import EngineError
+from berrante.gateways.baileys import BaileysError
 from berrante.messaging.errors import MessagingError
 from berrante.settings import SettingsInvalid
 from berrante.store import EncryptionError
 from berrante.telemetry import scrubbed
 
-_KNOWN: Final = (SettingsInvalid, AppError, EmbeddedError, EngineError, MessagingError, EncryptionError)
+_KNOWN: Final = (
+    SettingsInvalid,
+    AppError,
+    EmbeddedError,
+    EngineError,
+    MessagingError,
+    EncryptionError,
+    BaileysError,
+)
 
 app = typer.Typer(
     help="Berrante moves WhatsApp messages for many organizations at once.",
@@ -39,12 +50,15 @@ app = typer.Typer(
 app.command()(processes.up)
 app.command()(processes.web)
 app.command()(processes.worker)
+app.command()(processes.sidecar)
 app.command()(processes.migrate)
 app.command()(checking.doctor)
 app.command("validate")(validating.validate_)
 app.command("settings")(settings_table.settings)
 app.command("encryption-key")(cloud.encryption_key)
 app.add_typer(queues.app, name="queues")
+app.add_typer(instances.app, name="instances")
+app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(cloud.app, name="cloud")
 app.add_typer(fakes.app, name="fakes")
 app.add_typer(contacts.app, name="contacts")

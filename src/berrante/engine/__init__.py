@@ -20,7 +20,7 @@ from berrante.engine.errors import (
     Unrecoverable,
 )
 from berrante.engine.flows import Flow, FlowProducer, JobTree
-from berrante.engine.groups import Groups, GroupStats, Place, Waits
+from berrante.engine.groups import Groups, GroupStats, Override, Place, Waits
 from berrante.engine.job import Job
 from berrante.engine.metrics import Metrics
 from berrante.engine.options import Batch, Deduplication, JobOptions, RateLimit, WorkerOptions
@@ -30,12 +30,12 @@ from berrante.engine.policy.group_limits import GroupLimits, GroupRate
 from berrante.engine.policy.retention import Retention
 from berrante.engine.queue import NewJob, Queue
 from berrante.engine.queue_events import QueueEvent, QueueEvents
-from berrante.engine.queue_view import WorkerInfo
 from berrante.engine.runner import Handler
 from berrante.engine.schedulers import Scheduler, Schedulers
 from berrante.engine.state import State
 from berrante.engine.wire.flowing import OnFailure
 from berrante.engine.worker import Worker
+from berrante.engine.worker_info import WorkerInfo
 
 __all__ = [
     "Backoff",
@@ -69,6 +69,7 @@ __all__ = [
     "NewJob",
     "OnFailure",
     "Outcome",
+    "Override",
     "Place",
     "Queue",
     "QueueBusy",

@@ -230,6 +230,7 @@ class _Origin:
                     attempts=options.attempts,
                     backoff=options.backoff,
                     priority=options.priority,
+                    group=options.group,
                     # By the letter's time: an id that is kept elsewhere would make this retry a no-op.
                     job_id=f"{str(told['jobId']).replace(':', '-')}-retry-{told['failedAt']}",
                     keep_completed=options.keep_completed,

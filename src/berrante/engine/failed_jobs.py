@@ -7,11 +7,11 @@ from typing import Final, cast
 from berrante.engine.dead_letters import KEEP, DeadLetters
 from berrante.engine.errors import InvalidPayload
 from berrante.engine.job import Job
+from berrante.engine.operating import run_again
 from berrante.engine.queue import Queue
 from berrante.engine.state import State
 from berrante.engine.transaction import run_together
-from berrante.engine.wire import administering, resolving
-from berrante.engine.wire.scripts import Call
+from berrante.engine.wire import resolving
 
 _BATCH: Final = 100
 
@@ -83,7 +83,7 @@ class FailedJobs:
         """
         done = 0
         for job in jobs:
-            calls = [self._again(job)]
+            calls = [run_again(self._queue, job, State.FAILED, anew=True)]
             if waiting := letters.waiting.get(job.id):
                 told = {"queue": self._queue.name, "jobId": job.id}
                 ended = [(letter_id, job.key, told) for letter_id in waiting]
@@ -92,13 +92,6 @@ class FailedJobs:
             answers = await run_together(self._queue.connection, calls)
             done += answers[0] == 1
         return done
-
-    def _again(self, job: Job) -> Call:
-        try:
-            lifo = job.options.lifo
-        except InvalidPayload:
-            lifo = False
-        return administering.reprocess(self._queue.keys, job_id=job.id, state_=State.FAILED, lifo=lifo)
 
     def _job_of(self, letter: Job) -> str | None:
         try:

@@ -19,7 +19,7 @@ from berrante.engine.wire.keys import QueueKeys
 
 _PART: Final = 1_000  # jobs per call
 _KEYS: Final = (
-    "ring", "later", "served", "vtime", "held", "slots", "all", "count", "limits", "default", "marker",
+    "states", "ring", "later", "served", "vtime", "held", "slots", "count", "limits", "default", "marker",
 )  # fmt: skip
 
 _Jobs = list[Job]
@@ -66,6 +66,14 @@ class Place:
     stats: GroupStats
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Override:
+    """What was set by hand for one group: limits of its own, or a pause."""
+
+    limits: GroupLimits | None = None
+    paused: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Groups:
     """The groups of one queue, for operators and for whoever sets limits.
@@ -86,6 +94,12 @@ class Groups:
         """Return the limits that a group has of its own, or None."""
         raw = cast("bytes | None", await self.connection.redis.hget(self.keys.state("groups:limits"), group))
         return grouping.read_set(raw or b"")[1]
+
+    async def overrides(self) -> dict[str, Override]:
+        """Return what was set by hand, for every group that has anything of its own."""
+        found = cast("dict[bytes, bytes]", await self.connection.redis.hgetall(self.keys.state("groups:limits")))
+        read = {name.decode(): grouping.read_set(raw) for name, raw in found.items()}
+        return {name: Override(limits=limits, paused=paused) for name, (paused, limits) in read.items()}
 
     async def clear(self, group: str) -> bool:
         """Let the workers' default hold for a group again; False if it did already."""
@@ -124,18 +138,22 @@ class Groups:
         return Place(group=raw.decode(), ahead=ahead, expected_ms=expected, stats=stats)
 
     async def list(self, cursor: int = 0, *, count: int = 100) -> tuple[int, _Ids]:
-        """Return groups that have waiting or active jobs, by name, from place ``cursor``, and the next place or 0."""
-        names = cast(
-            "list[bytes]", await self.connection.redis.zrange(self.keys.state("groups:all"), cursor, cursor + count - 1)
+        """Return about ``count`` groups that have waiting or active jobs, and the cursor of the next; 0 ends it.
+
+        A group that is there all the time is returned at least once (Redis' ``HSCAN``).
+        """
+        following, states = cast(
+            "tuple[int, dict[bytes, bytes]]",
+            await self.connection.redis.hscan(self.keys.state("groups:states"), cursor, count=count),
         )
-        return (cursor + count if len(names) == count else 0), [name.decode() for name in names]
+        return int(following), [name.decode() for name in states]
 
     async def jobs(self, group: str, *, start: int = 0, count: int = 50) -> _Jobs:
         """Return jobs that wait in a group, in the order of their turn."""
         return await self._jobs(group, start, count)
 
     async def waiting(self, *, start: int = 0, count: int = 50) -> _Jobs:
-        """Return jobs that wait in any group, one group after the other, by name."""
+        """Return jobs that wait in any group, one group after the other."""
         return await self._jobs("", start, count)
 
     async def count(self) -> int:
@@ -163,26 +181,23 @@ class Groups:
         return removed
 
     async def clean_all(self, *, before_ms: int | None = None, limit: int | None = None) -> _Ids:
-        """Do the same in all groups, by name, up to ``limit`` jobs."""
+        """Do the same in all groups, up to ``limit`` jobs."""
         removed: _Ids = []
         cursor = 0
         while limit is None or len(removed) < limit:
-            following, names = await self.list(cursor, count=_PART)
+            cursor, names = await self.list(cursor, count=_PART)
             for name in names:
                 left = None if limit is None else limit - len(removed)
                 removed += await self.clean(name, before_ms=before_ms, limit=left)
-            if not following:
+            if not cursor:
                 break
-            # Groups that are empty now are listed no more.
-            still = cast("list[Any]", await self.connection.redis.zmscore(self.keys.state("groups:all"), names))
-            cursor += sum(score is not None for score in still)
         return removed
 
     async def forget(self) -> None:
         """Drop every limit, pause and pace; for a queue that is gone."""
         redis, base = self.connection.redis, self.keys.state("groups:")
-        names = cast("list[bytes]", await redis.zrange(f"{base}all", 0, -1))
-        await redis.delete(*(f"{base}state:{name.decode()}" for name in names), *(base + name for name in _KEYS))
+        names = cast("list[bytes]", await redis.hkeys(f"{base}states"))
+        await redis.delete(*(f"{base}jobs:{name.decode()}" for name in names), *(base + name for name in _KEYS))
 
     async def ring(self) -> None:
         """Wake an idle worker if a group may run."""

@@ -11,19 +11,10 @@ from berrante.engine.connection import Connection, is_unavailable
 from berrante.engine.options import RateLimit
 from berrante.engine.queue import Queue
 from berrante.engine.state import State
+from berrante.engine.worker_info import WorkerInfo, workers_among
 
 _LISTS: Final = frozenset({State.WAITING, State.ACTIVE})
 _PER_QUEUE: Final = len(State) + 6
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConnectedWorker:
-    """A worker's connection; ``id`` is the server's, and ``name`` None if the worker was given none."""
-
-    id: str
-    name: str | None
-    address: str
-    age_s: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +32,7 @@ class QueueSummary:
     rate: RateLimit | None
     limited_ms: int
     schedulers: int
-    workers: tuple[ConnectedWorker, ...] | None
+    workers: tuple[WorkerInfo, ...] | None
 
 
 async def summarize(queues: Sequence[Queue]) -> list[QueueSummary]:
@@ -58,10 +49,10 @@ async def summarize(queues: Sequence[Queue]) -> list[QueueSummary]:
     return [_summary(part, _of(queue, clients)) for queue, part in zip(queues, parts, strict=True)]
 
 
-async def connected_workers(queue: Queue) -> tuple[ConnectedWorker, ...] | None:
+async def connected_workers(queue: Queue) -> tuple[WorkerInfo, ...] | None:
     """List a queue's workers in all processes, Node's too, or None if the server forbids to ask."""
     try:
-        return _of(queue, await queue.connection.redis.client_list())
+        return tuple(await queue.workers())
     except RedisError as error:
         if is_unavailable(error):
             raise
@@ -87,7 +78,7 @@ def _ask(pipeline: Pipeline, queue: Queue) -> None:
     pipeline.get(keys.state("groups:count"))
 
 
-def _summary(part: list[Any], workers: tuple[ConnectedWorker, ...] | None) -> QueueSummary:
+def _summary(part: list[Any], workers: tuple[WorkerInfo, ...] | None) -> QueueSummary:
     counts: dict[State, int] = dict(zip(State, part, strict=False))
     of_version_5, (paused, concurrency, most, duration), schedulers, used, ttl_ms, grouped = part[len(State) :]
     counts[State.WAITING] += of_version_5 + int(grouped or 0)
@@ -103,21 +94,8 @@ def _summary(part: list[Any], workers: tuple[ConnectedWorker, ...] | None) -> Qu
     )
 
 
-def _of(queue: Queue, clients: list[dict[str, Any]] | Exception) -> tuple[ConnectedWorker, ...] | None:
-    if isinstance(clients, Exception):
-        return None
-    unnamed = queue.keys.client_name()
-    named = f"{unnamed}:w:"
-    return tuple(
-        ConnectedWorker(
-            id=str(client["id"]),
-            name=client["name"].removeprefix(named) if client["name"] != unnamed else None,
-            address=client["addr"],
-            age_s=int(client["age"]),
-        )
-        for client in clients
-        if client["name"] == unnamed or client["name"].startswith(named)
-    )
+def _of(queue: Queue, clients: list[dict[str, Any]] | Exception) -> tuple[WorkerInfo, ...] | None:
+    return None if isinstance(clients, Exception) else workers_among(clients, queue.keys)
 
 
 def _raise_first(answers: list[Any]) -> None:

@@ -73,6 +73,7 @@ class Lane:
         if not want and not settlements:
             return False
         self._pace.asked += want
+        rings = self._pace.rings
         try:
             turn = await self._exchange.turn(settlements, want)
         except BaseException:
@@ -85,7 +86,7 @@ class Lane:
         for job in turn.jobs:
             self._runner.start(job)
         if want:
-            self._pace.plan(turn, self._now_ms())
+            self._pace.plan(turn, self._now_ms(), rings=rings)
         self._settled(settlements, turn)
         if self._failures:
             await self._recover()

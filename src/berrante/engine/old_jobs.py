@@ -35,7 +35,7 @@ class OldJobs:
         while ids := await self._ids(start):
             number += len(await self._old(ids))
             start += len(ids)
-        return number
+        return number + (await self._count_in_groups() if self.state is State.WAITING else 0)
 
     async def remove(self) -> AsyncIterator[int]:
         """Remove them with their children; yields how many each step removed. A scheduler's next job stays."""
@@ -53,6 +53,18 @@ class OldJobs:
             removed = sum([answer == 1 for answer in answers])
             start += len(ids) - removed
             yield removed
+        while self.state is State.WAITING:
+            in_groups = await self.queue.groups.clean_all(before_ms=self.before_ms, limit=_BATCH)
+            yield len(in_groups)
+            if len(in_groups) < _BATCH:
+                return
+
+    async def _count_in_groups(self) -> int:
+        number = start = 0
+        while jobs := await self.queue.groups.waiting(start=start, count=_BATCH):
+            number += sum([job.timestamp_ms <= self.before_ms for job in jobs])
+            start += len(jobs)
+        return number
 
     async def _clean(self) -> int:
         call = administering.clean(self.queue.keys, self.state, before_ms=self.before_ms, limit=_BATCH)

@@ -29,7 +29,7 @@ async def retry_on(queue: Queue, job: Job, state: State) -> None:
 
     ``Queue.retry`` counts them anew. Raises ``JobMissing`` or ``JobNotInState``.
     """
-    answer: int = await queue.connection.run(_again(queue, job, state))
+    answer: int = await queue.connection.run(run_again(queue, job, state, anew=False))
     if answer < 0:
         raise_for(answer, job_id=job.id, during="retry", state=state)
 
@@ -48,7 +48,7 @@ async def retry_each(queue: Queue, state: State) -> Retried:
         if not fresh:
             break  # what is there now came back, or came, after the count
         seen.update(job.id for job in fresh)
-        for answer in await queue.connection.run_all([_again(queue, job, state) for job in fresh]):
+        for answer in await queue.connection.run_all([run_again(queue, job, state, anew=False) for job in fresh]):
             if isinstance(answer, Exception):
                 raise answer
             retried += answer == 1
@@ -81,9 +81,10 @@ async def release_rate(queue: Queue) -> None:
     await queue.connection.redis.delete(queue.keys.limiter)
 
 
-def _again(queue: Queue, job: Job, state: State) -> Call:
+def run_again(queue: Queue, job: Job, state: State, *, anew: bool) -> Call:
+    """Say that a finished job runs again, with ``anew`` from its first attempt; one that cannot be read, too."""
     try:
         lifo = job.options.lifo
     except InvalidPayload:
         lifo = False
-    return administering.reprocess(queue.keys, job_id=job.id, state_=state, lifo=lifo, anew=False)
+    return administering.reprocess(queue.keys, job_id=job.id, state_=state, lifo=lifo, anew=anew)

@@ -12,11 +12,13 @@ _RECHECK_MS: Final = 5_000  # a limit may be lifted by hand: ask again at least 
 class Pace:
     """Nothing is asked for while the queue is known to be empty, limited, or not due; ``arm`` then rings the bell.
 
-    ``wake`` is set by whatever may change that. ``asked`` counts the jobs that turns under way may bring.
+    ``wake`` is set by whatever may change that. ``asked`` counts the jobs that turns under way may bring, ``rings`` how
+    often the bell rang: a turn that was under way when it did knows nothing of what it rang for.
     """
 
     def __init__(self, concurrency: int, *, wake: asyncio.Event, arm: Callable[[], None]) -> None:
         self.asked = 0
+        self.rings = 0
         self.is_stopping = False
         self._concurrency = concurrency
         self._wake = wake
@@ -34,9 +36,10 @@ class Pace:
             return max(0, self._concurrency - running - self.asked)
         return 0
 
-    def plan(self, turn: Turn, now_ms: int) -> None:
-        """Learn from a turn that asked for jobs."""
-        self._more = turn.more
+    def plan(self, turn: Turn, now_ms: int, *, rings: int) -> None:
+        """Learn from a turn that asked for jobs; ``rings`` is how often the bell had rung when it asked."""
+        # The bell has a connection of its own: its ring may be read before the answer of a turn that came first.
+        self._more = turn.more or rings != self.rings
         self._due_ms = turn.next_delayed_ms
         if turn.limited_ms:
             self._limited_until_ms = now_ms + min(turn.limited_ms, _RECHECK_MS)
@@ -46,11 +49,13 @@ class Pace:
 
     def ask_again(self) -> None:
         """Ask, whatever was known: the bell rang, or long was silent."""
+        self.rings += 1
         self._more = True
         self._wake.set()
 
     def expect(self, due_ms: int) -> None:
-        """Ask at ``due_ms``."""
+        """Ask at ``due_ms``, which the bell told."""
+        self.rings += 1
         self._due_ms = due_ms
         self._wake.set()
 

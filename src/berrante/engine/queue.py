@@ -37,6 +37,7 @@ class Queue(QueueView):
     ``defaults`` are the options of jobs that are added without any of their own. ``trace_context`` is called at each
     add and returns the trace that the jobs belong to; see ``tracing``.
 
+    >>> from berrante.engine import Connection
     >>> connection = Connection.from_url("redis://127.0.0.1:6379/0")
     >>> queue = Queue("message", connection, defaults=JobOptions(attempts=4))
     """

@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
-
-from redis.exceptions import NoPermissionError
+from typing import Final, cast
 
 from berrante.engine.errors import InvalidPayload
+from berrante.engine.inspection import QueueSummary, summarize
 from berrante.engine.job import Job
 from berrante.engine.queue import Queue
 from berrante.engine.state import State
@@ -15,6 +14,8 @@ from berrante.engine.state import State
 #: In the score of a prioritized job, what counts the jobs of one priority.
 _PER_PRIORITY: Final = 0x100000000
 _MOST_PRIORITIES: Final = 8
+#: Of more groups than these, the others' first jobs are not looked at: the wait may then be longer than is told.
+_MOST_GROUPS: Final = 100
 _MOST_ACTIVE: Final = 1_000
 _MINUTES: Final = 5
 
@@ -39,37 +40,26 @@ class QueueState:
 
 async def queue_states(queues: Sequence[Queue]) -> list[QueueState]:
     """Look at queues that share a connection."""
-    clients = await _clients(queues[0])
-    return list(await asyncio.gather(*(_state(queue, clients) for queue in queues)))
+    summaries = await summarize(queues)
+    return list(await asyncio.gather(*(_state(*pair) for pair in zip(queues, summaries, strict=True))))
 
 
-async def _state(queue: Queue, clients: Sequence[str] | None) -> QueueState:
-    counts, paused, oldest, stalled, completed, failed = await asyncio.gather(
-        queue.counts(),
-        queue.is_paused(),
+async def _state(queue: Queue, summary: QueueSummary) -> QueueState:
+    oldest, stalled, completed, failed = await asyncio.gather(
         _oldest_waiting_ms(queue),
         _stalled(queue),
         _per_minute(queue, State.COMPLETED),
         _per_minute(queue, State.FAILED),
     )
-    name = queue.keys.client_name()
     return QueueState(
-        counts=counts,
-        paused=paused,
+        counts=summary.counts,
+        paused=summary.paused,
         oldest_waiting_ms=oldest,
         stalled=stalled,
-        workers=None if clients is None else sum([each == name or each.startswith(f"{name}:w:") for each in clients]),
+        workers=None if summary.workers is None else len(summary.workers),
         completed_per_minute=completed,
         failed_per_minute=failed,
     )
-
-
-async def _clients(queue: Queue) -> Sequence[str] | None:
-    try:
-        listed: Sequence[dict[str, Any]] = await queue.connection.redis.client_list()
-    except NoPermissionError:
-        return None
-    return [str(client["name"]) for client in listed]
 
 
 async def _oldest_waiting_ms(queue: Queue) -> int | None:
@@ -86,6 +76,9 @@ async def _oldest_waiting_ms(queue: Queue) -> int | None:
         heads.append(found[0][0])
         low = (found[0][1] // _PER_PRIORITY + 1) * _PER_PRIORITY
     jobs = [await queue.get(head.decode()) for head in cast("Sequence[bytes | None]", heads) if head]
+    _, groups = await queue.groups.list(count=_MOST_GROUPS)
+    for first in await asyncio.gather(*(queue.groups.jobs(group, count=1) for group in groups)):
+        jobs += first
     since = [_since_ms(job) for job in jobs if job is not None]
     return max(0, queue.connection.now_ms() - min(since)) if since else None
 

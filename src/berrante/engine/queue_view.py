@@ -15,15 +15,7 @@ from berrante.engine.whereabouts import state_of
 from berrante.engine.wire import administering
 from berrante.engine.wire.codec import fields
 from berrante.engine.wire.keys import QueueKeys
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WorkerInfo:
-    """A worker's connection as the server lists it: ``CLIENT LIST``'s name, address and age in seconds."""
-
-    name: str
-    address: str
-    age_s: int
+from berrante.engine.worker_info import WorkerInfo, workers_among
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +82,8 @@ class QueueView:
 
     async def workers(self) -> list[WorkerInfo]:
         """List the queue's workers in all processes, Node's too, from ``CLIENT LIST``."""
-        ours, named = self.keys.client_name(), self.keys.client_name() + ":w:"
         clients: list[dict[str, Any]] = await self.connection.redis.client_list()
-        return [
-            WorkerInfo(name=client["name"].removeprefix(named), address=client["addr"], age_s=int(client["age"]))
-            for client in clients
-            if client["name"] == ours or client["name"].startswith(named)
-        ]
+        return list(workers_among(clients, self.keys))
 
     async def _grouped(self, start: int, end: int, *, found: int) -> list[Job]:
         in_groups = await self.groups.count()

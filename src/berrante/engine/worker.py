@@ -13,6 +13,7 @@ from berrante.engine.cancellation import Cancellations
 from berrante.engine.connection import Connection, is_unavailable
 from berrante.engine.doorbell import LATER, NOW, Doorbell
 from berrante.engine.exchange import Exchange
+from berrante.engine.groups import Groups
 from berrante.engine.lane import Lane
 from berrante.engine.link import Link
 from berrante.engine.lock_renewer import LockRenewer
@@ -258,8 +259,8 @@ class Worker:
     async def _pass_on(self) -> None:
         """Ring for another worker: the marker may have reached us just as we stopped listening."""
         try:
-            for marker in (self.keys.marker, self.keys.group_marker):
-                await self._connection.redis.zadd(marker, {NOW: 0})
+            await self._connection.redis.zadd(self.keys.marker, {NOW: 0})
+            await Groups(self._connection, self.keys).ring()
         except Exception as error:
             if not is_unavailable(error):
                 raise

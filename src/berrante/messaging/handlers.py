@@ -8,6 +8,7 @@ from berrante.engine.connection import system_clock
 from berrante.gateways.protocol import Gateway
 from berrante.messaging.automations.handler import AutomationHandler
 from berrante.messaging.campaigns.handler import CampaignHandler
+from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE
 from berrante.messaging.clock import Clock
 from berrante.messaging.contact_imports.jobs import IMPORT
 from berrante.messaging.contact_imports.working import ImportWork
@@ -35,6 +36,7 @@ def handlers(
     queues: Queues,
     gateways: Mapping[str, Gateway],
     clock: Clock = system_clock,
+    campaign_per_minute: float = DEFAULT_PER_MINUTE,
     kept_for: KeptFor | None = None,
     sender: Sender | None = None,
     pacing: Pacing | None = None,
@@ -42,7 +44,8 @@ def handlers(
 ) -> dict[QueueName, Handler]:
     """Return what works on each queue; ``dead-letter`` has nobody, since people triage it.
 
-    ``listener`` is told what sending finds out: numbers to be slowed, holds, people who want no marketing.
+    ``campaign_per_minute`` is the pace of a number in a campaign that names none. ``listener`` is told what sending
+    finds out: numbers to be slowed, holds, people who want no marketing.
     """
     reconciler = Reconciler(database=database, queues=queues, clock=clock)
     keeper = RetentionKeeper(database=database, queues=queues, clock=clock, kept_for=kept_for or KeptFor())
@@ -51,6 +54,9 @@ def handlers(
     async def reconcile(_: Job) -> object:
         paced = await pacing.reconcile(await Instances(database).list_all()) if pacing else 0
         return {**asdict(await reconciler.sweep()), "imports": await imports.restore(), "paced": paced}
+
+    async def retain(_: Job) -> object:
+        return asdict(await keeper.sweep())
 
     def forgetting(forget: Callable[[], Awaitable[int]]) -> Chore:
         async def chore(_: Job) -> object:
@@ -65,7 +71,11 @@ def handlers(
         QueueName.AUTOMATION: patient(
             AutomationHandler(database=database, queues=queues, gateways=gateways, clock=clock)
         ),
-        QueueName.CAMPAIGN: patient(CampaignHandler(database=database, queues=queues, gateways=gateways, clock=clock)),
+        QueueName.CAMPAIGN: patient(
+            CampaignHandler(
+                database=database, queues=queues, gateways=gateways, clock=clock, per_minute=campaign_per_minute
+            )
+        ),
         QueueName.OUTBOUND: patient(
             OutboundHandler(database=database, queues=queues, gateways=gateways, clock=clock, listener=listener)
         ),
@@ -76,7 +86,7 @@ def handlers(
             MaintenanceHandler(
                 {
                     RECONCILE: reconcile,
-                    RETAIN: lambda _: keeper.sweep(),
+                    RETAIN: retain,
                     IMPORT: imports.handle,
                     FORGET_DELIVERIES: forgetting(Deliveries(database, queues, clock=clock).forget),
                     FORGET_IDEMPOTENCY_KEYS: forgetting(IdempotencyKeys(database).forget_old),

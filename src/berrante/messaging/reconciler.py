@@ -6,13 +6,13 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, select, update
+from sqlalchemy import ColumnElement, Row, Select, exists, select, update
 
 from berrante.engine import NewJob, Queue
 from berrante.messaging.automations.jobs import step_job
 from berrante.messaging.automations.models import automation_runs
 from berrante.messaging.campaigns.jobs import tick_job
-from berrante.messaging.campaigns.models import campaigns
+from berrante.messaging.campaigns.models import campaign_recipients, campaigns
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.endpoints.emitting import emit, enqueue
 from berrante.messaging.endpoints.events import EventType
@@ -61,7 +61,7 @@ class Reconciler:
         before = moment(self._clock()) - GRACE
         await self._each(
             select(messages).where(
-                messages.c.status.in_([status.value for status in OPEN]), messages.c.updated_at < before
+                messages.c.status.in_([status.value for status in OPEN]), messages.c.updated_at < before, ~_is_held()
             ),
             messages.c.id,
             lambda rows: self._messages(rows, swept),
@@ -72,7 +72,9 @@ class Reconciler:
             .where(automation_runs.c.status == "open", automation_runs.c.due_at < before)
         )
         await self._each(runs, automation_runs.c.id, lambda rows: self._runs(rows, swept))
-        running = select(campaigns).where(campaigns.c.status == "running", campaigns.c.created_at < before)
+        running = select(campaigns).where(
+            campaigns.c.status.in_(["scheduled", "running"]), campaigns.c.updated_at < before
+        )
         await self._each(running, campaigns.c.id, lambda rows: self._campaigns(rows, swept))
         pending = select(
             webhook_deliveries.c.id,
@@ -219,6 +221,20 @@ class Reconciler:
                 reason=str(values["failure_reason"]),
             )
         await enqueue(self._queues, told)
+
+
+def _is_held() -> ColumnElement[bool]:
+    """Tell of a message whether its campaign is paused: it waits without a job."""
+    return (
+        exists()
+        .where(
+            campaign_recipients.c.message_id == messages.c.id,
+            campaigns.c.id == campaign_recipients.c.campaign_id,
+            campaigns.c.status == "paused",
+            messages.c.status == MessageStatus.QUEUED.value,
+        )
+        .correlate(messages)
+    )
 
 
 async def _restore(

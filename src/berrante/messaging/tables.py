@@ -3,7 +3,15 @@
 from berrante.messaging.api_keys.models import api_keys
 from berrante.messaging.audit.models import audit_log
 from berrante.messaging.automations.models import automation_runs, automations
-from berrante.messaging.campaigns.models import campaign_recipients, campaigns
+from berrante.messaging.baileys.models import baileys_journal, baileys_keys, baileys_sessions
+from berrante.messaging.campaigns.models import (
+    campaign_days,
+    campaign_entries,
+    campaign_numbers,
+    campaign_recipients,
+    campaign_settings,
+    campaigns,
+)
 from berrante.messaging.cloud_numbers.models import cloud_numbers, number_updates
 from berrante.messaging.contact_imports.models import contact_import_chunks, contact_import_errors, contact_imports
 from berrante.messaging.contacts.models import consents, contacts, opt_outs
@@ -22,7 +30,14 @@ __all__ = [
     "audit_log",
     "automation_runs",
     "automations",
+    "baileys_journal",
+    "baileys_keys",
+    "baileys_sessions",
+    "campaign_days",
+    "campaign_entries",
+    "campaign_numbers",
     "campaign_recipients",
+    "campaign_settings",
     "campaigns",
     "cloud_numbers",
     "consents",

@@ -3,6 +3,7 @@
 from berrante.settings.loading import SettingsInvalid, load, unknown_variables
 from berrante.settings.model import (
     DEVELOPMENT_KEY,
+    BaileysSettings,
     DemoSettings,
     Environment,
     LogFormat,
@@ -17,6 +18,7 @@ from berrante.settings.table import markdown
 
 __all__ = [
     "DEVELOPMENT_KEY",
+    "BaileysSettings",
     "DemoSettings",
     "Environment",
     "LogFormat",

@@ -85,8 +85,8 @@ class QueueSettings(BaseModel):
     rate_duration_ms: int = Field(1_000, ge=1, description="Length of that window in milliseconds.")
     rate_scope: RateScope = Field(
         RateScope.GROUP,
-        description="`group`: the rate is each number's own (in `campaign` each organization's, in `webhook` each "
-        "endpoint's); `queue`: all share it.",
+        description="`group`: the rate is each number's own (in `webhook` each endpoint's); `queue`: all share it. "
+        "In `campaign` it is always of messages, for each number of a campaign that names no pace.",
     )
     attempts: int = Field(4, ge=1, description="Runs of a job at most, the first included.")
     backoff_delay_ms: int = Field(
@@ -146,6 +146,38 @@ class DemoSettings(BaseModel):
     )
     contacts: int = Field(4, ge=0, le=1_000, description="Simulated contacts that write now and then.")
     chatter_ms: int = Field(4_000, ge=10, description="Mean milliseconds between two messages of theirs.")
+
+
+class BaileysSettings(BaseModel):
+    """The sidecar that holds numbers with Baileys; it reads the same variables."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    urls: str = Field(
+        "",
+        description="Addresses of the sidecars, with commas; without any, one at `BERRANTE_BAILEYS_HOST` and `_PORT`.",
+    )
+    token: SecretStr | None = Field(
+        None, min_length=16, description="What the sidecars ask of callers; else made and kept in the data folder."
+    )
+    key: SecretStr | None = Field(
+        None,
+        description="32 bytes in base64 that seal accounts and messages in the database; with `DATABASE_URL` it is "
+        "needed, else made and kept in the data folder.",
+    )
+    node: str = Field("", description="The Node to use; else that of the extra `baileys`, or the one on the path.")
+    host: str = Field("127.0.0.1", description="Address that the sidecar listens on: loopback or private.")
+    port: int = Field(8_790, ge=1, le=65_535, description="Port that the sidecar listens on.")
+    capacity: int = Field(100, ge=1, le=1_000, description="Numbers that one sidecar holds at most.")
+    lease_ms: int = Field(15_000, ge=1_000, description="Milliseconds after which a dead sidecar's numbers are free.")
+    ack_ms: int = Field(
+        8_000, ge=100, le=15_000, description="Milliseconds that WhatsApp gets to acknowledge a message."
+    )
+    silent_ms: int = Field(
+        600_000, ge=100, description="Milliseconds without any receipt after a send until an alert is raised."
+    )
+    backoff_ms: int = Field(1_000, ge=10, description="Wait before the first reconnection; it doubles with each.")
+    backoff_cap_ms: int = Field(120_000, ge=10, description="The longest wait before a reconnection.")
 
 
 class BoardSettings(BaseModel):
@@ -255,7 +287,6 @@ class Settings(BaseSettings):
         concurrency=3,
         rate_max=100,
         rate_duration_ms=60_000,
-        rate_scope=RateScope.QUEUE,
         keep_completed_age_s=48 * _HOUR_S,
         keep_completed_count=100,
         keep_failed_count=200,
@@ -267,6 +298,7 @@ class Settings(BaseSettings):
     webhooks: WebhooksSettings = WebhooksSettings()
     owner: OwnerSettings = OwnerSettings()
     demo: DemoSettings = DemoSettings()
+    baileys: BaileysSettings = BaileysSettings()
     board: BoardSettings = BoardSettings()
 
     @model_validator(mode="after")

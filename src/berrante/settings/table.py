@@ -24,7 +24,8 @@ _QUEUES: Final = """
 ## The queues
 
 Each line is one variable per queue: `BERRANTE_<QUEUE>_<NAME>`, for instance `BERRANTE_CAMPAIGN_RATE_MAX`. A rate
-holds for the whole queue, over all worker processes.
+holds for the whole queue, over all worker processes; that of `campaign` is of messages, for each number of a campaign
+that names no pace of its own.
 
 """
 

@@ -36,6 +36,29 @@ DEMO_READY = LogEvent(
     "demo.ready", "info", ("organization_id", "instance_id", "made"), "The demo organization is there; `made` now?"
 )
 
+SIDECAR_READY = LogEvent(
+    "sidecar.ready",
+    "info",
+    ("url", "pid", "numbers"),
+    "The Baileys sidecar takes requests, with `numbers` already held.",
+)
+SIDECAR_DIED = LogEvent(
+    "sidecar.died", "error", ("restart_in_ms",), "The sidecar ended unasked; it is started again. Nothing is lost."
+)
+SIDECAR_UNAVAILABLE = LogEvent(
+    "sidecar.unavailable", "error", ("reason",), "The sidecar cannot be started; numbers on Baileys stay offline."
+)
+SIDECAR_ALERT = LogEvent(
+    "sidecar.alert",
+    "error",
+    ("kind", "instance_id", "organization_id", "detail"),
+    "A number needs a person: `undecryptable`, `connected_but_silent`, `logged_out`, `banned`, `elsewhere`, …",
+)
+SIDECAR_TROUBLE = LogEvent(
+    "sidecar.trouble", "warning", ("what", "instance_id", "detail"), "Something that the sidecar mends by itself."
+)
+SIDECAR_SAID = LogEvent("sidecar.said", "debug", ("what", "instance_id", "detail"), "All else that the sidecar tells.")
+
 REQUEST = LogEvent(
     "http.request", "debug", ("method", "path", "status", "ms"), "A request was answered; its query is never logged."
 )

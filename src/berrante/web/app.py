@@ -9,7 +9,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berrante import __version__
 from berrante.telemetry import events, trace
-from berrante.web import api, board, errors, health, idempotency, login, metrics, request_id, sessions, webhooks
+from berrante.web import (
+    api,
+    board,
+    board_access,
+    errors,
+    health,
+    idempotency,
+    login,
+    metrics,
+    request_id,
+    sessions,
+    webhooks,
+)
 from berrante.web.bodies import BodyLimits
 from berrante.web.services import Services
 from berrante.web.tokens import Tokens
@@ -23,7 +35,12 @@ def create_app(application: Services) -> FastAPI:
     app.state.tokens = Tokens(application.secret_key)
     for router in (webhooks.router, sessions.router, login.router, api.router):
         app.include_router(router)
-    board.mount(app, board.OwnerByPassword(application.people), options=board.options_of(application.settings))
+    board.mount(
+        app,
+        board_access.guard_of(board.OwnerByPassword(application.people)),
+        on_write=board_access.audited(application.database),
+        options=board.options_of(application.settings),
+    )
 
     @app.get("/", include_in_schema=False)
     async def root() -> dict[str, str]:

@@ -126,6 +126,11 @@ async def caller(request: Request, who: Annotated[Identity, Depends(identity)]) 
     return found
 
 
+async def caller_of(request: Request) -> Caller:
+    """Return the caller in their organization, whatever scopes they have; raises ``WebError`` like the route would."""
+    return await _caller(request, await identity_of(request))
+
+
 async def _caller(request: Request, who: Identity) -> Caller:
     if who.key is not None:
         return Caller(

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from berrante.engine.connection import is_unavailable
+from berrante.gateways.baileys import BaileysError, NumberUnknown
 from berrante.messaging.errors import (
     Denied,
     GatewayMissing,
@@ -107,6 +108,7 @@ def install(app: FastAPI) -> None:
     handlers: dict[type[Exception], _Handler] = {
         WebError: _web,
         MessagingError: _domain,
+        BaileysError: _baileys,
         RequestValidationError: _malformed,
         HTTPException: _http,
     }
@@ -129,7 +131,7 @@ async def _web(_: Request, error: Exception) -> JSONResponse:
 async def _domain(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, MessagingError)
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
-    details: dict[str, Any] = {}
+    details: dict[str, Any] = getattr(error, "details", {})
     headers: dict[str, str] = {}
     if isinstance(error, LockedOut | QuotaExceeded):
         headers["Retry-After"] = str(error.retry_after_s)
@@ -140,6 +142,11 @@ async def _domain(_: Request, error: Exception) -> JSONResponse:
         headers["X-RateLimit-Reset"] = str(error.retry_after_s)
     field = getattr(error, "field", None)
     return answer(status, error.code, str(error), field=field, headers=headers, details=details)
+
+
+async def _baileys(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, BaileysError)
+    return answer(404 if isinstance(error, NumberUnknown) else 503, error.code, str(error))
 
 
 async def _malformed(_: Request, error: Exception) -> JSONResponse:

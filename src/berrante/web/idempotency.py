@@ -17,10 +17,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from berrante.messaging.errors import MessagingError
 from berrante.messaging.idempotency import Begun, Differs, Done, IdempotencyKeys, KeptAnswer, Running
 from berrante.messaging.idempotency.service import LEASE
 from berrante.telemetry import events
-from berrante.web.errors import answer
+from berrante.web.auth import caller_of
+from berrante.web.errors import WebError, answer
 from berrante.web.services import services
 
 HEADER: Final = "Idempotency-Key"
@@ -42,13 +44,13 @@ class Asker:
 Identify = Callable[[Request], Awaitable[Asker | None]]
 
 
-async def by_api_key(request: Request) -> Asker | None:
-    """Return whose API key the request carries; None leaves the answer to the route."""
-    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        secret = request.headers.get("x-api-key", "")
-    key = await services(request).api_keys.verify(secret) if secret else None
-    return Asker(organization_id=key.organization_id, principal=f"key {key.id}") if key else None
+async def by_caller(request: Request) -> Asker | None:
+    """Return who asks, a key or a person, in which organization; None leaves the refusal to the route."""
+    try:
+        found = await caller_of(request)
+    except (WebError, MessagingError):
+        return None
+    return Asker(organization_id=found.organization_id, principal=str(found.id))
 
 
 def idempotency_id(request: Request) -> UUID | None:
@@ -64,7 +66,7 @@ def idempotency_id(request: Request) -> UUID | None:
 class Idempotency:
     """The middleware."""
 
-    def __init__(self, app: ASGIApp, *, identify: Identify = by_api_key) -> None:
+    def __init__(self, app: ASGIApp, *, identify: Identify = by_caller) -> None:
         self._app = app
         self._identify = identify
 
@@ -119,7 +121,7 @@ class _Once:
         renewing = asyncio.create_task(self._renew())
         try:
             await self.app(scope, receive, self._answered)
-        except Exception:
+        except Exception:  # whatever it was: it is raised again
             if not self.settled:
                 await self.keys.give_up(self.begun)
             raise

@@ -16,6 +16,7 @@ _NOUNS: Final = {
     "contacts": "contacts",
     "conversations": "messages",
     "custom-fields": "contacts",
+    "dead-letters": "dead_letters",
     "fields": "contacts",
     "imports": "contacts",
     "instances": "instances",
@@ -50,6 +51,8 @@ def scope_of(method: str, path: str) -> str | None:
     parts = path.strip("/").split("/")
     if parts[0] != "v1":
         return None
+    if parts[1:2] == ["dead-letters"]:  # letters are named after jobs, whose ids may have slashes, so look like nouns
+        parts = parts[:2]
     nouns = [_NOUNS[part] for part in parts[1::2] if part in _NOUNS]
     if not nouns:
         return None

@@ -6,9 +6,11 @@ from typing import Protocol, cast
 from fastapi import Request
 
 from berrante.engine import Connection
+from berrante.gateways.baileys import Sidecars
 from berrante.gateways.protocol import EventSink, Gateway
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.audit import AuditLog
+from berrante.messaging.campaigns import CampaignAccount, Campaigns
 from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
 from berrante.messaging.conversations import Conversations
@@ -45,6 +47,8 @@ class Services(Protocol):
     @property
     def gateways(self) -> Mapping[str, Gateway]: ...
     @property
+    def sidecars(self) -> Sidecars: ...
+    @property
     def people(self) -> People: ...
     @property
     def instances(self) -> Instances: ...
@@ -66,6 +70,10 @@ class Services(Protocol):
     def secret_key(self) -> str: ...
     @property
     def messages(self) -> Messages: ...
+    @property
+    def campaigns(self) -> Campaigns: ...
+    @property
+    def campaign_account(self) -> CampaignAccount: ...
     @property
     def contacts(self) -> Contacts: ...
     @property

@@ -8,6 +8,7 @@ import secrets
 from collections import defaultdict
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -261,9 +262,10 @@ class Histories(RuleBasedStateMachine):
             line = [job_id.decode() for job_id in self.redis.zrange(f"{base}jobs:{name}", 0, -1)]
             assert line == [waiting[2] for waiting in group.line], f"the line of {name}"
             waiting += len(line)
-            self.redis.persist(f"{base}state:{name}")  # the server's time goes on while the history's stands still
-            state = self.redis.hgetall(f"{base}state:{name}")
-            assert int(state.get(b"a", 0)) == len(group.active), f"active of {name}"
+            self.redis.persist(f"{base}pace:{name}")  # the server's time goes on while the history's stands still
+            state = self.redis.hget(f"{base}states", name)
+            active = msgspec.msgpack.decode(state)[0] if state else 0
+            assert active == len(group.active), f"active of {name}"
             if group.could_run(self.default):
                 assert (name in ring) or name in later, f"{name} is nowhere"
                 if group.due > self.now:
@@ -285,7 +287,7 @@ class Histories(RuleBasedStateMachine):
         assert waiting + len(self.running) + len(self.delayed) + len(self.inbox) + kept == len(self.group_of)
 
     def _all(self, base: str) -> set[str]:
-        return {name.decode() for name in self.redis.zrange(f"{base}all", 0, -1)}
+        return {name.decode() for name in self.redis.hkeys(f"{base}states")}
 
     def _change(self, group: str, what: str, value: Any = "") -> bool:
         return bool(self._run(grouping.change(self.keys, group, what, value, now_ms=self.now)))

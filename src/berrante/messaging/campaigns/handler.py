@@ -1,137 +1,265 @@
-"""The queue ``campaign``: writes to one recipient per run, so that the queue's rate counts messages."""
+"""The queue ``campaign``: one job per campaign, which keeps a few messages in each number's lane and waits again."""
 
+import random
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from berrante.engine import Job, Snooze, Unrecoverable
+from berrante.engine import Job, NewJob, Snooze, Unrecoverable
 from berrante.gateways.protocol import Gateway
+from berrante.messaging.campaigns import days, lane
+from berrante.messaging.campaigns.campaign import Campaign, load, told_of
+from berrante.messaging.campaigns.freezing import Plan, freeze_batch
 from berrante.messaging.campaigns.jobs import TICK, TickPayload
-from berrante.messaging.campaigns.models import campaign_recipients, campaigns
+from berrante.messaging.campaigns.life import Status
+from berrante.messaging.campaigns.models import PENDING, campaign_numbers, campaign_recipients, campaigns
+from berrante.messaging.campaigns.pace import NumberState, budget
+from berrante.messaging.campaigns.pace.budget import gap
+from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE, Policy
+from berrante.messaging.campaigns.progress import count
+from berrante.messaging.campaigns.recipients import next_due, write_next
+from berrante.messaging.campaigns.telling import tell
+from berrante.messaging.campaigns.winding_down import skip_pending
 from berrante.messaging.clock import Clock, moment
-from berrante.messaging.contacts.store import remember
-from berrante.messaging.endpoints.emitting import emit, enqueue
+from berrante.messaging.endpoints.emitting import Told, emit, enqueue
 from berrante.messaging.endpoints.events import EventType
 from berrante.messaging.instances.tenancy import gateway_of
-from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
-from berrante.messaging.messages.status import OPEN
 from berrante.messaging.outbound.jobs import send_job
-from berrante.messaging.outbound.writing import gateway_named, write
+from berrante.messaging.outbound.writing import gateway_named
 from berrante.messaging.payloads import read
 from berrante.messaging.queues import Queues
 from berrante.store import Database
 
-#: How soon a campaign of which all is written looks whether all is sent; each look uses up one of the queue's rate.
-SETTLING_MS: Final = 10_000
+#: How soon a campaign of which all is written looks whether all is sent.
+SETTLING_MS: Final = 1_000
+#: How soon a full lane is looked at again: a gap, within these bounds.
+_FULL: Final = (timedelta(milliseconds=100), timedelta(seconds=5))
+#: How long a tick may sleep at most: a number of the pace that was changed meanwhile is seen by then.
+_LONGEST: Final = timedelta(minutes=1)
+_FREEZES_PER_RUN: Final = 10
+
+
+@dataclass(kw_only=True, slots=True)
+class _Turn:
+    """What one tick did: jobs to add now that the rows are there, and when to come back."""
+
+    jobs: list[NewJob] = field(default_factory=list)
+    stale: list[lane.Waiting] = field(default_factory=list)
+    wake: list[datetime] = field(default_factory=list)
+    #: The last counts, once the campaign is finished.
+    last: dict[str, Any] | None = None
+    told: list[Told] = field(default_factory=list)
 
 
 class CampaignHandler:
-    """Handles ``tick``. One recipient has one message, however many workers tick at once or are killed."""
+    """Handles ``tick``. One recipient has one message, however many workers tick at once or are killed.
 
-    def __init__(self, *, database: Database, queues: Queues, gateways: Mapping[str, Gateway], clock: Clock) -> None:
+    Everything is decided from rows under the campaign's lock; Redis holds one job per campaign and a window per number.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        queues: Queues,
+        gateways: Mapping[str, Gateway],
+        clock: Clock,
+        per_minute: float = DEFAULT_PER_MINUTE,
+    ) -> None:
         self._database = database
         self._queues = queues
         self._gateways = gateways
         self._clock = clock
+        self._per_minute = per_minute
+        self._luck = random.Random()  # noqa: S311  jitter
 
     async def __call__(self, job: Job) -> object:
-        """Write to the next recipient; raises ``Unrecoverable`` for a job that can never be done."""
+        """Take the campaign one step further; raises ``Unrecoverable`` for a job that can never be done."""
         if job.name != TICK:
             raise Unrecoverable(f"queue 'campaign' has no jobs named {job.name!r}: use 'tick'")
         payload = read(job, TickPayload)
-        async with self._database.begin() as connection:
-            name = await gateway_of(
-                connection, organization_id=payload.organization_id, instance_id=payload.instance_id
+        for _ in range(_FREEZES_PER_RUN):
+            async with self._database.begin() as connection:
+                now = moment(self._clock())
+                campaign = await self._ours(connection, payload)
+                if campaign.status is Status.SCHEDULED:
+                    if campaign.start_at is not None and campaign.start_at > now:
+                        return Snooze(_ms(min(campaign.start_at - now, _LONGEST)))
+                    await _set(connection, campaign.id, status=Status.RUNNING.value, started_at=now)
+                elif campaign.status is not Status.RUNNING:
+                    return await self._stopped(connection, campaign)
+                if campaign.frozen_at is None:
+                    await self._freeze(connection, campaign, now)
+                    continue
+                turn = await self._turn(connection, campaign, now)
+            return await self._after(job, campaign, turn)
+        return Snooze(0)
+
+    async def _ours(self, connection: AsyncConnection, payload: TickPayload) -> Campaign:
+        await gateway_of(connection, organization_id=payload.organization_id, instance_id=payload.instance_id)
+        # One tick of a campaign at a time: the next waits here, and sees what this one did.
+        found = await load(
+            connection,
+            campaigns.c.id == payload.campaign_id,
+            campaigns.c.organization_id == payload.organization_id,
+            campaigns.c.instance_id == payload.instance_id,
+            locked=True,
+        )
+        if not found:
+            raise Unrecoverable(f"instance {payload.instance_id!r} has no campaign {payload.campaign_id}")
+        return found[0]
+
+    async def _stopped(self, connection: AsyncConnection, campaign: Campaign) -> object:
+        if campaign.status is Status.CANCELLED and await skip_pending(connection, campaign.id):
+            return Snooze(0)
+        return {"status": campaign.status.value}
+
+    async def _freeze(self, connection: AsyncConnection, campaign: Campaign, now: datetime) -> None:
+        plan = Plan(
+            organization_id=campaign.organization_id,
+            campaign_id=campaign.id,
+            audience=campaign.audience,
+            numbers=campaign.shares,
+            variants=campaign.content.shares,
+            at=campaign.started_at or now,
+        )
+        done = await freeze_batch(connection, plan, cursor=campaign.freeze_cursor, position=campaign.positions)
+        if done.cursor is None:
+            await _set(connection, campaign.id, frozen_at=now)
+
+    async def _turn(self, connection: AsyncConnection, campaign: Campaign, now: datetime) -> _Turn:
+        policy = campaign.pace.at(self._per_minute)
+        turn = _Turn()
+        in_lanes = await lane.waiting(connection, campaign)
+        turn.stale = await lane.stale(connection, campaign, in_lanes, now=now)
+        open_ = {name: 0 for name, _ in campaign.numbers}
+        for each in in_lanes:
+            open_[each.instance_id] = open_.get(each.instance_id, 0) + 1
+        # In one order for all campaigns, so that no two wait for each other's numbers.
+        for instance_id in sorted(open_):
+            await self._number(
+                connection, campaign, policy, turn, instance_id=instance_id, open_=open_[instance_id], now=now
             )
-            gateway = gateway_named(self._gateways, name)
-            query = (
-                select(campaigns.c.status, campaigns.c.body)
-                .where(
-                    campaigns.c.id == payload.campaign_id,
-                    campaigns.c.organization_id == payload.organization_id,
-                    campaigns.c.instance_id == payload.instance_id,
-                )
-                # One tick of a campaign at a time: the next waits here, and takes the next recipient.
-                .with_for_update(key_share=True)
+        if not turn.wake:
+            if in_lanes or turn.jobs:
+                turn.wake.append(now + timedelta(milliseconds=SETTLING_MS))
+            elif not await _has_pending(connection, campaign.id):
+                # Counted in the same transaction: whoever reads that it is finished reads the last counts too.
+                turn.last = (await count(connection, campaign.id, at=now)).stored()
+                over = {"status": Status.FINISHED.value, "finished_at": now, "counts": turn.last, "counted_at": now}
+                await _set(connection, campaign.id, **over)
+                finished = EventType.CAMPAIGN_FINISHED
+                turn.told = await emit(connection, campaign.organization_id, finished, told_of(campaign))
+        return turn
+
+    async def _number(
+        self,
+        connection: AsyncConnection,
+        campaign: Campaign,
+        policy: Policy,
+        turn: _Turn,
+        *,
+        instance_id: str,
+        open_: int,
+        now: datetime,
+    ) -> None:
+        due = await next_due(connection, campaign.id, instance_id)
+        if due is None:
+            return
+        if due > now:
+            turn.wake.append(due)
+            return
+        today = now.astimezone(policy.own_zone).date()
+        written, strangers = await days.done_on(
+            connection, organization_id=campaign.organization_id, instance_id=instance_id, day=today
+        )
+        row = (
+            campaign_numbers.c.campaign_id == campaign.id,
+            campaign_numbers.c.instance_id == instance_id,
+        )
+        next_at = (await connection.execute(select(campaign_numbers.c.next_at).where(*row))).scalar_one()
+        state = NumberState(
+            open=open_,
+            next_at=next_at or now,
+            day=today,
+            begun=(campaign.started_at or now).astimezone(policy.own_zone).date(),
+            written=written,
+            first_contacts=strangers,
+        )
+        granted = budget(state, policy, now=now, chance=self._luck.random)
+        if granted.count:
+            name = await gateway_of(connection, organization_id=campaign.organization_id, instance_id=instance_id)
+            tomorrow = datetime.combine(today + timedelta(days=1), time(0), policy.own_zone)
+            done = await write_next(
+                connection,
+                campaign,
+                gateway_named(self._gateways, name),
+                instance_id=instance_id,
+                count=granted.count,
+                strangers=granted.first_contacts,
+                now=now,
+                next_day=tomorrow,
             )
-            campaign = (await connection.execute(query)).one_or_none()
-            if campaign is None:
-                raise Unrecoverable(f"instance {payload.instance_id!r} has no campaign {payload.campaign_id}")
-            if campaign.status != "running":
-                return {"status": campaign.status}
-            message_id = await self._write(connection, payload, gateway, campaign.body)
-            if message_id is None:
-                if await _has_open_messages(connection, payload.campaign_id):
-                    return Snooze(SETTLING_MS)
-                done = update(campaigns).where(campaigns.c.id == payload.campaign_id).values(status="done")
-                await connection.execute(done)
-                told = await emit(
-                    connection,
-                    payload.organization_id,
-                    EventType.CAMPAIGN_FINISHED,
-                    {"campaign_id": str(payload.campaign_id), "instance_id": payload.instance_id},
-                )
-        if message_id is None:
-            await enqueue(self._queues, told)
-            return {"status": "done"}
-        send = send_job(
+            turn.jobs += [self._send(campaign, instance_id, message_id) for message_id in done.message_ids]
+            await days.add(
+                connection,
+                instance_id=instance_id,
+                day=today,
+                written=len(done.message_ids),
+                first_contacts=done.strangers,
+            )
+            if done.message_ids:  # slots that nobody took are not slots that were used
+                await connection.execute(update(campaign_numbers).where(*row).values(next_at=granted.next_at))
+            elif done.more_due:
+                turn.wake.append(now)
+                return
+            due = await next_due(connection, campaign.id, instance_id)
+            if due is None:
+                return
+        full = now + min(max(gap(policy, 0.5), _FULL[0]), _FULL[1])
+        turn.wake.append(max(due, granted.wake_at or full))
+
+    def _send(self, campaign: Campaign, instance_id: str, message_id: UUID) -> NewJob:
+        return send_job(
             self._queues.outbound,
-            organization_id=payload.organization_id,
-            instance_id=payload.instance_id,
+            organization_id=campaign.organization_id,
+            instance_id=instance_id,
             message_id=message_id,
             priority=Origin.CAMPAIGN.priority,
         )
-        # Killed before this line, the message waits for the reconciler: the next run has the next recipient.
-        await self._queues.outbound.add_bulk([send])
-        return Snooze(0)
 
-    async def _write(
-        self, connection: AsyncConnection, payload: TickPayload, gateway: Gateway, body: str
-    ) -> UUID | None:
-        query = (
-            select(campaign_recipients.c.id, campaign_recipients.c.address)
-            .where(
-                campaign_recipients.c.campaign_id == payload.campaign_id,
-                campaign_recipients.c.status == "pending",
-            )
-            .order_by(campaign_recipients.c.position)
-            .limit(1)
-        )
-        recipient = (await connection.execute(query)).one_or_none()
-        if recipient is None:
-            return None
+    async def _after(self, job: Job, campaign: Campaign, turn: _Turn) -> object:
+        # Killed before this line, the messages have no jobs: a later tick sees that they are stale.
+        await self._queues.outbound.add_bulk(turn.jobs)
+        await lane.restore(self._queues, campaign, turn.stale)
         now = moment(self._clock())
-        contact_id = await remember(
-            connection,
-            organization_id=payload.organization_id,
-            instance_id=payload.instance_id,
-            address=recipient.address,
-            at=now,
-        )
-        message_id = await write(
-            connection,
-            gateway,
-            organization_id=payload.organization_id,
-            instance_id=payload.instance_id,
-            contact_id=contact_id,
-            origin=Origin.CAMPAIGN,
-            text=body,
-            at=now,
-        )
-        written = update(campaign_recipients).where(campaign_recipients.c.id == recipient.id)
-        await connection.execute(written.values(status="written", message_id=message_id))
-        return message_id
+        await enqueue(self._queues, turn.told)
+        if turn.last is not None:
+            await job.update_progress(turn.last | {"counted_at": now.isoformat()})
+            return {"status": Status.FINISHED.value}
+        if await tell(self._database, job, campaign, now=now):
+            return {"status": Status.PAUSED.value}
+        wake = min(turn.wake, default=now)
+        return Snooze(max(0, _ms(min(wake - now, _LONGEST))))
 
 
-async def _has_open_messages(connection: AsyncConnection, campaign_id: UUID) -> bool:
+async def _set(connection: AsyncConnection, campaign_id: UUID, **values: object) -> None:
+    changed = update(campaigns).where(campaigns.c.id == campaign_id).values(**values, updated_at=func.now())
+    await connection.execute(changed)
+
+
+async def _has_pending(connection: AsyncConnection, campaign_id: UUID) -> bool:
     query = select(
-        exists()
-        .where(campaign_recipients.c.campaign_id == campaign_id)
-        .where(messages.c.id == campaign_recipients.c.message_id)
-        .where(messages.c.status.in_([status.value for status in OPEN]))
+        exists().where(campaign_recipients.c.campaign_id == campaign_id, campaign_recipients.c.status == PENDING)
     )
     return bool((await connection.execute(query)).scalar_one())
+
+
+def _ms(span: timedelta) -> int:
+    return -(-span // timedelta(milliseconds=1))

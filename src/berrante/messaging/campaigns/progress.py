@@ -1,28 +1,30 @@
-"""How far a campaign is: every planned recipient is counted once."""
+"""How far a campaign is: every planned recipient is counted once, by number and variant too."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.messaging.campaigns.models import campaign_recipients
 from berrante.messaging.messages.models import messages
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CampaignProgress:
-    """The number of recipients by what became of them; each is in one count, and the counts' sum is ``planned``.
+class Counts:
+    """Recipients by what became of them; each is in one count, and the counts' sum is ``planned``.
 
     ``pending`` have no message yet, ``sent`` are accepted by WhatsApp but not known to be delivered, and ``delivered``
-    not known to be read.
+    not known to be read. ``replied`` is beside them: who answered is in another count too.
 
-    >>> CampaignProgress(planned=3, pending=1, queued=1, read=1).open
+    >>> Counts(planned=3, pending=1, queued=1, read=1).open
     2
     """
 
-    planned: int
+    planned: int = 0
     pending: int = 0
     queued: int = 0
     sending: int = 0
@@ -32,6 +34,7 @@ class CampaignProgress:
     failed: int = 0
     skipped: int = 0
     in_doubt: int = 0
+    replied: int = 0
 
     @property
     def open(self) -> int:
@@ -39,24 +42,97 @@ class CampaignProgress:
         return self.pending + self.queued + self.sending
 
     @property
+    def accepted(self) -> int:
+        """How many WhatsApp took, whatever it told of them later."""
+        return self.sent + self.delivered + self.read
+
+    @property
     def total(self) -> int:
         """The sum of all counts: equal to ``planned``, or something is lost."""
-        settled = self.sent + self.delivered + self.read + self.failed + self.skipped + self.in_doubt
-        return self.open + settled
+        return self.open + self.accepted + self.failed + self.skipped + self.in_doubt
+
+    def shown(self) -> dict[str, int]:
+        """Return them as an API shows them."""
+        return asdict(self) | {"open": self.open}
 
 
-def counting(campaign_id: UUID) -> "Select[Any, int]":
-    """Return the query that counts a campaign's recipients by status, in one snapshot."""
-    status = func.coalesce(messages.c.status, campaign_recipients.c.status)
-    return (
-        select(status.label("status"), func.count().label("number"))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CampaignProgress(Counts):
+    """A campaign's counts, ``excluded`` by reason, and the same counts by number and by variant.
+
+    ``rate_per_minute`` is of the last minute, ``seconds_left`` what the rest takes at that rate; quiet hours and caps
+    are what a rehearsal is for.
+    """
+
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    by_number: Mapping[str, Counts] = field(default_factory=dict)
+    by_variant: Mapping[str, Counts] = field(default_factory=dict)
+    rate_per_minute: int = 0
+
+    @property
+    def seconds_left(self) -> int | None:
+        """How long the rest takes at the present rate; None if nothing is sent now."""
+        return round(60 * self.open / self.rate_per_minute) if self.rate_per_minute and self.open else None
+
+    def stored(self) -> dict[str, Any]:
+        """Return it as JSON for the job and the campaign's row."""
+        return {
+            **self.shown_counts(),
+            "excluded": dict(self.excluded),
+            "rate_per_minute": self.rate_per_minute,
+            "seconds_left": self.seconds_left,
+            "by_number": {name: counts.shown() for name, counts in self.by_number.items()},
+            "by_variant": {name: counts.shown() for name, counts in self.by_variant.items()},
+        }
+
+    def shown_counts(self) -> dict[str, int]:
+        """Return the plain counts."""
+        return {each.name: getattr(self, each.name) for each in fields(Counts)} | {"open": self.open}
+
+
+async def count(connection: AsyncConnection, campaign_id: UUID, *, at: datetime) -> CampaignProgress:
+    """Count a campaign's recipients in one snapshot, ``at`` being now: a full reading of its rows."""
+    r, m = campaign_recipients.c, messages.c
+    status = func.coalesce(m.status, r.status)
+    query = (
+        select(
+            r.instance_id,
+            r.variant,
+            status.label("status"),
+            r.reason,
+            func.count().label("number"),
+            func.count(r.replied_at).label("replied"),
+            func.count().filter(m.sent_at > at - timedelta(minutes=1)).label("recent"),
+        )
         .select_from(campaign_recipients)
-        .outerjoin(messages, messages.c.id == campaign_recipients.c.message_id)
-        .where(campaign_recipients.c.campaign_id == campaign_id)
-        .group_by(status)
+        .outerjoin(messages, m.id == r.message_id)
+        .where(r.campaign_id == campaign_id)
+        .group_by(r.instance_id, r.variant, status, r.reason)
     )
+    return counted([row._mapping for row in await connection.execute(query)])
 
 
-def counted(counts: Mapping[str, int], *, planned: int) -> CampaignProgress:
-    """Return the progress of what the query counted."""
-    return CampaignProgress(planned=planned, **counts)
+def counted(rows: Sequence[Mapping[Any, Any]]) -> CampaignProgress:
+    """Return the progress of rows with instance_id, variant, status, reason, number, replied and recent."""
+    whole: dict[str, int] = {}
+    excluded: dict[str, int] = {}
+    by: dict[str, dict[str, dict[str, int]]] = {"instance_id": {}, "variant": {}}
+    for row in rows:
+        if row["status"] == "excluded":
+            excluded[row["reason"]] = excluded.get(row["reason"], 0) + row["number"]
+            continue
+        places = [whole, *(by[key].setdefault(row[key], {}) for key in by)]
+        for counts in places:
+            for name, number in (
+                (row["status"], row["number"]),
+                ("planned", row["number"]),
+                ("replied", row["replied"]),
+            ):
+                counts[name] = counts.get(name, 0) + number
+    return CampaignProgress(
+        **whole,
+        excluded=excluded,
+        by_number={name: Counts(**counts) for name, counts in by["instance_id"].items()},
+        by_variant={name: Counts(**counts) for name, counts in by["variant"].items()},
+        rate_per_minute=sum(row["recent"] for row in rows),
+    )

@@ -1,194 +1,290 @@
-"""Campaigns: one text to many contacts, of each of whom can be said what became of it."""
+"""Campaigns: made, changed, moved through their life, and accounted for to the last recipient."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import func, insert, select, update
 
-from berrante.messaging.addresses import checked
-from berrante.messaging.campaigns.jobs import tick_job
-from berrante.messaging.campaigns.models import campaign_recipients, campaigns
-from berrante.messaging.campaigns.progress import CampaignProgress, counted, counting
+from berrante.engine.connection import system_clock
+from berrante.messaging.campaigns.audience import Audience, entries, numbers_of
+from berrante.messaging.campaigns.campaign import Campaign, load, owned, told_of
+from berrante.messaging.campaigns.content import Content, Shares
+from berrante.messaging.campaigns.copying import copy
+from berrante.messaging.campaigns.editing import edited
+from berrante.messaging.campaigns.freezing import Plan, counts_by_reason
+from berrante.messaging.campaigns.jobs import rouse
+from berrante.messaging.campaigns.life import STEPS, IllegalMove, Move, Status, is_done_already
+from berrante.messaging.campaigns.models import campaign_entries, campaign_numbers, campaigns
+from berrante.messaging.campaigns.pace import Policy
+from berrante.messaging.campaigns.progress import CampaignProgress, count
+from berrante.messaging.campaigns.retrying import Retry, put_back
+from berrante.messaging.campaigns.winding_down import skip_pending, skip_queued
+from berrante.messaging.clock import Clock, moment
 from berrante.messaging.endpoints.emitting import Told, emit, enqueue
 from berrante.messaging.endpoints.events import EventType
-from berrante.messaging.errors import Invalid, Missing, WrongState
-from berrante.messaging.fields import named, text_body
-from berrante.messaging.instances.service import Instances
-from berrante.messaging.messages.models import messages
-from berrante.messaging.messages.status import MessageStatus
+from berrante.messaging.errors import Invalid, Missing
+from berrante.messaging.fields import named
+from berrante.messaging.instances.models import instances
 from berrante.messaging.queues import Queues
 from berrante.messaging.quotas import admit_campaign
 from berrante.store import Database, new_id
 
-_MOST: Final = 100_000
 _CHUNK: Final = 5_000
-_EVENTS: Final = {"running": EventType.CAMPAIGN_STARTED, "cancelled": EventType.CAMPAIGN_CANCELLED}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Campaign:
-    """One text to many contacts; ``status`` is draft, running, done or cancelled."""
-
-    id: UUID
-    organization_id: UUID
-    instance_id: str
-    name: str
-    body: str
-    status: str
-    created_at: datetime
+#: What the way out can carry; media and WhatsApp templates are stored and previewed until it can.
+SENDABLE: Final = frozenset({"text"})
+_EVENTS: Final = {
+    Move.START: EventType.CAMPAIGN_STARTED,
+    Move.PAUSE: EventType.CAMPAIGN_PAUSED,
+    Move.RESUME: EventType.CAMPAIGN_RESUMED,
+    Move.CANCEL: EventType.CAMPAIGN_CANCELLED,
+}
 
 
 class Campaigns:
-    """Makes, starts, cancels and follows campaigns."""
+    """Makes, changes, moves and follows campaigns. Whatever is another organization's is ``Missing``."""
 
-    def __init__(self, database: Database, queues: Queues) -> None:
+    def __init__(self, database: Database, queues: Queues, clock: Clock = system_clock) -> None:
         self._database = database
         self._queues = queues
+        self._clock = clock
 
     async def create(
-        self, *, organization_id: UUID, instance_id: str, name: str, body: str, recipients: Iterable[str]
+        self,
+        *,
+        organization_id: UUID,
+        instance_id: str | Sequence[str] | Mapping[str, int],
+        name: str,
+        body: str | None = None,
+        content: object = None,
+        recipients: Iterable[str | Mapping[str, Any]] | None = None,
+        segment: str | None = None,
+        rest_days: int | None = None,
+        pace: object = None,
     ) -> Campaign:
-        """Make a draft; a number given twice is written to once.
+        """Make a draft, for a list of ``recipients`` or a ``segment`` of contacts.
 
-        Raises ``Invalid`` that names the first recipient that is no phone number, or ``Missing`` for an instance that
-        is not the organization's.
+        ``instance_id`` is one number, several, or numbers with weights. ``body`` is short for a content of one text.
+        Raises ``Invalid`` that names the field, or ``Missing`` for a number that is not the organization's.
         """
-        addresses = _addresses(recipients)
+        if (recipients is None) is (segment is None):
+            raise Invalid("recipients", "and segment are both given, or neither", remedy="give one of them")
+        lines = entries(recipients) if recipients is not None else []
+        numbers = Shares.checked(numbers_of(instance_id), field="instance_id").weights
         row = {
             "id": new_id(),
             "organization_id": organization_id,
-            "instance_id": instance_id,
+            "instance_id": numbers[0][0],
             "name": named(name),
-            "body": text_body(body, field="body"),
-            "status": "draft",
+            "content": Content.read(body if content is None else content).stored(),
+            "audience": Audience.checked(segment=segment, rest_days=rest_days).stored(),
+            "pace": Policy.read(pace).stored(),
+            "status": Status.DRAFT.value,
         }
-        if await Instances(self._database).find(organization_id, instance_id) is None:
-            raise Missing("instance", instance_id)
         async with self._database.tenant(organization_id) as connection:
-            made = (await connection.execute(insert(campaigns).values(row).returning(campaigns))).one()
-            for start in range(0, len(addresses), _CHUNK):
+            ours = select(instances.c.id).where(
+                instances.c.organization_id == organization_id, instances.c.id.in_([each for each, _ in numbers])
+            )
+            found = set((await connection.execute(ours)).scalars())
+            if missing := [each for each, _ in numbers if each not in found]:
+                raise Missing("instance", missing[0])
+            await connection.execute(insert(campaigns).values(row))
+            own = {"campaign_id": row["id"], "organization_id": organization_id}
+            await connection.execute(
+                insert(campaign_numbers),
+                [
+                    own | {"instance_id": each, "place": place, "weight": weight}
+                    for place, (each, weight) in enumerate(numbers)
+                ],
+            )
+            for start in range(0, len(lines), _CHUNK):
                 chunk = [
-                    {
-                        "id": new_id(),
-                        "campaign_id": row["id"],
-                        "organization_id": organization_id,
-                        "address": address,
-                        "position": position,
-                        "status": "pending",
-                    }
-                    for position, address in enumerate(addresses[start : start + _CHUNK], start)
+                    own | {"position": position, "address": line.address, "params": dict(line.params)}
+                    for position, line in enumerate(lines[start : start + _CHUNK], start)
                 ]
-                await connection.execute(insert(campaign_recipients), chunk)
-        return Campaign(**made._mapping)
+                await connection.execute(insert(campaign_entries), chunk)
+            (made,) = await load(connection, campaigns.c.id == row["id"])
+        return made
 
     async def get(self, organization_id: UUID, campaign_id: UUID) -> Campaign | None:
         """Return one of an organization's campaigns, or None."""
-        query = select(campaigns).where(campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
         async with self._database.tenant(organization_id) as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return Campaign(**row._mapping) if row else None
+            found = await load(
+                connection, campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id
+            )
+        return found[0] if found else None
+
+    async def find(self, campaign_id: UUID) -> Campaign:
+        """Return a campaign of whatever organization, for the platform's own commands. Raises ``Missing``."""
+        async with self._database.platform(because="a command of the platform names a campaign") as connection:
+            found = await load(connection, campaigns.c.id == campaign_id)
+        if not found:
+            raise Missing("campaign", campaign_id)
+        return found[0]
+
+    async def list(self, organization_id: UUID, limit: int = 50, before: UUID | None = None) -> list[Campaign]:
+        """Return up to ``limit`` of an organization's campaigns, newest first, those older than the id ``before``."""
+        where = [campaigns.c.organization_id == organization_id]
+        if before is not None:
+            where.append(campaigns.c.id < before)
+        async with self._database.tenant(organization_id) as connection:
+            return await load(connection, *where, limit=limit)
+
+    async def update(
+        self,
+        organization_id: UUID,
+        campaign_id: UUID,
+        *,
+        name: str | None = None,
+        content: object = None,
+        pace: object = None,
+    ) -> Campaign:
+        """Change name, content or pace, also of a running campaign: the next message is as they say.
+
+        The audience stays as it was made. Raises ``Missing``, ``Invalid``, or ``WrongState`` for one that ended.
+        """
+        async with self._database.tenant(organization_id) as connection:
+            campaign = await owned(connection, organization_id, campaign_id, locked=True)
+            values = edited(campaign, name=name, content=content, pace=pace)
+            changed = update(campaigns).where(campaigns.c.id == campaign_id).values(**values, updated_at=func.now())
+            await connection.execute(changed)
+            (made,) = await load(connection, campaigns.c.id == campaign_id)
+        if made.status is Status.RUNNING:
+            await rouse(self._queues.campaign, made)
+        return made
+
+    async def delete(self, organization_id: UUID, campaign_id: UUID) -> None:
+        """Delete a draft, or one that ended before it wrote to anyone; what was sent is never deleted with it."""
+        async with self._database.tenant(organization_id) as connection:
+            campaign = await owned(connection, organization_id, campaign_id, locked=True)
+            if campaign.status is not Status.DRAFT:
+                raise IllegalMove(campaign_id, Move.CANCEL, campaign.status)
+            await connection.execute(campaigns.delete().where(campaigns.c.id == campaign_id))
+
+    async def duplicate(self, organization_id: UUID, campaign_id: UUID) -> Campaign:
+        """Make a draft of the same content, pace, numbers and audience. Raises ``Missing``."""
+        async with self._database.tenant(organization_id) as connection:
+            copy_id = await copy(connection, await owned(connection, organization_id, campaign_id, locked=True))
+            (made,) = await load(connection, campaigns.c.id == copy_id)
+        return made
+
+    async def schedule(self, organization_id: UUID, campaign_id: UUID, *, start_at: datetime) -> Campaign:
+        """Let a draft start by itself at a point in time; again, with another time, moves it."""
+        if start_at.tzinfo is None:
+            raise Invalid("start_at", "has no zone", remedy="give one, for instance 2026-11-27T18:00:00-03:00")
+        if start_at <= moment(self._clock()):
+            raise Invalid("start_at", "is not in the future", remedy="start the campaign instead")
+        return await self._move(organization_id, campaign_id, Move.SCHEDULE, start_at=start_at)
 
     async def start(self, organization_id: UUID, campaign_id: UUID) -> Campaign:
-        """Let a draft run; starting a running campaign again changes nothing.
+        """Let a campaign run from now on; starting a running one again changes nothing.
 
-        Raises ``Missing``, ``QuotaExceeded``, or ``WrongState``. If Redis is away after the commit this raises, but the
-        campaign runs: the reconciler enqueues it.
+        Raises ``Missing``, or ``IllegalMove``. If Redis is away after the commit this raises, but the campaign runs:
+        the reconciler enqueues it.
         """
-        campaign = await self._move(organization_id, campaign_id, source=("draft", "running"), target="running")
-        job = tick_job(
-            self._queues.campaign,
-            organization_id=organization_id,
-            instance_id=campaign.instance_id,
-            campaign_id=campaign_id,
-        )
-        await self._queues.campaign.add_bulk([job])
-        return campaign
+        return await self._move(organization_id, campaign_id, Move.START, started_at=moment(self._clock()))
+
+    async def pause(self, organization_id: UUID, campaign_id: UUID) -> Campaign:
+        """Stop after the message that is being sent now; what waits in the lanes stays unsent until ``resume``."""
+        return await self._move(organization_id, campaign_id, Move.PAUSE, reason=None)
+
+    async def resume(self, organization_id: UUID, campaign_id: UUID) -> Campaign:
+        """Go on with whoever was not written to."""
+        return await self._move(organization_id, campaign_id, Move.RESUME, reason=None)
 
     async def cancel(self, organization_id: UUID, campaign_id: UUID) -> Campaign:
-        """End a campaign: whoever was not written to is skipped; a message that is being sent is not called back.
+        """End a campaign: whoever was not written to is skipped; a message that is being sent is not called back."""
+        campaign = await self._move(organization_id, campaign_id, Move.CANCEL, finished_at=moment(self._clock()))
+        more = True
+        while more:  # killed in between, the campaign's job or another cancel does the rest
+            async with self._database.tenant(organization_id) as connection:
+                more = await skip_pending(connection, campaign_id)
+        return campaign
 
-        Cancelling again changes nothing. Raises ``Missing``, or ``WrongState`` for one that is done.
+    async def retry(self, organization_id: UUID, campaign_id: UUID, which: Retry) -> int:
+        """Write again to recipients whose message failed, as new attempts; return how many there are.
+
+        The old messages stay as they are. Raises ``Missing``, or ``IllegalMove``.
         """
-        source = ("draft", "running", "cancelled")
-        return await self._move(organization_id, campaign_id, source=source, target="cancelled")
+        async with self._database.tenant(organization_id) as connection:
+            campaign = await owned(connection, organization_id, campaign_id, locked=True)
+            if campaign.status not in STEPS[Move.RETRY].sources:
+                raise IllegalMove(campaign_id, Move.RETRY, campaign.status)
+            number = await put_back(connection, campaign_id, which, at=moment(self._clock()))
+            runs_again = number and campaign.status is Status.FINISHED
+            if runs_again:
+                await connection.execute(
+                    update(campaigns)
+                    .where(campaigns.c.id == campaign_id)
+                    .values(status=Status.RUNNING.value, finished_at=None, counted_at=None, updated_at=func.now())
+                )
+        if number and campaign.status is not Status.PAUSED:
+            await rouse(self._queues.campaign, campaign)
+        return number
 
     async def progress(self, organization_id: UUID, campaign_id: UUID) -> CampaignProgress:
         """Count the recipients by what became of them. Raises ``Missing``."""
-        planned = (
-            select(func.count())
-            .select_from(campaign_recipients)
-            .where(
-                campaign_recipients.c.campaign_id == campaign_id,
-                campaign_recipients.c.organization_id == organization_id,
+        async with self._database.tenant(organization_id) as connection:
+            campaign = await owned(connection, organization_id, campaign_id)
+            if campaign.frozen_at is None:  # no batch may move from the list to the recipients while we count both
+                campaign = await owned(connection, organization_id, campaign_id, locked=True)
+            progress = await count(connection, campaign_id, at=moment(self._clock()))
+            is_whole = campaign.frozen_at is not None or campaign.status is Status.CANCELLED
+            if is_whole or campaign.audience.segment is not None:
+                return progress
+            # Who is in the list, and not yet frozen, is to be written to like the others.
+            rest = select(func.count()).where(
+                campaign_entries.c.campaign_id == campaign_id,
+                campaign_entries.c.position >= int(campaign.freeze_cursor or 0),
             )
-        )
-        if await self.get(organization_id, campaign_id) is None:
-            raise Missing("campaign", campaign_id)
-        async with self._database.tenant(organization_id) as connection:
-            number = (await connection.execute(planned)).scalar_one()
-            counts = {row.status: row.number for row in await connection.execute(counting(campaign_id))}
-        return counted(counts, planned=number)
+            more: int = (await connection.execute(rest)).scalar_one()
+            return replace(progress, planned=progress.planned + more, pending=progress.pending + more)
 
-    async def list(self, organization_id: UUID, limit: int = 50) -> list[Campaign]:
-        """Return up to ``limit`` of an organization's campaigns, newest first."""
-        query = (
-            select(campaigns)
-            .where(campaigns.c.organization_id == organization_id)
-            .order_by(campaigns.c.id.desc())
-            .limit(limit)
-        )
+    async def audience(self, organization_id: UUID, campaign_id: UUID) -> dict[str, int]:
+        """Count whom a start would take now (``planned``) and leave out, by reason. Raises ``Missing``."""
         async with self._database.tenant(organization_id) as connection:
-            return [Campaign(**row._mapping) for row in await connection.execute(query)]
+            campaign = await owned(connection, organization_id, campaign_id)
+            plan = Plan(
+                organization_id=organization_id,
+                campaign_id=new_id(),  # of a campaign that has nobody yet, so nobody is there twice
+                audience=campaign.audience,
+                numbers=campaign.shares,
+                variants=campaign.content.shares,
+                at=moment(self._clock()),
+                entries_of=campaign_id,
+            )
+            return await counts_by_reason(connection, plan)
 
-    async def _move(
-        self, organization_id: UUID, campaign_id: UUID, *, source: tuple[str, ...], target: str
-    ) -> Campaign:
-        """Change the status, and with it what hangs on it, in one transaction."""
+    async def _move(self, organization_id: UUID, campaign_id: UUID, move: Move, **values: object) -> Campaign:
+        """Change the status by compare-and-set, and with it what hangs on it, in one transaction."""
+        step = STEPS[move]
         own = (campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
+        statement = (
+            update(campaigns)
+            .where(*own, campaigns.c.status.in_([status.value for status in step.sources]))
+            .values(status=step.target.value, updated_at=func.now(), **values)
+        )
         told: list[Told] = []
         async with self._database.tenant(organization_id) as connection:
-            # The lock that a tick takes too: no recipient is written to while the campaign ends.
-            lock = select(campaigns).where(*own).with_for_update(key_share=True)
-            row = (await connection.execute(lock)).one_or_none()
-            if row is None:
-                raise Missing("campaign", campaign_id)
-            if row.status not in source:
-                raise WrongState("campaign", campaign_id, state=row.status, needed=" or ".join(source))
-            if target == "running" and row.status != "running":
-                await admit_campaign(connection, organization_id)
-            moved = update(campaigns).where(*own).values(status=target).returning(campaigns)
-            campaign = Campaign(**(await connection.execute(moved)).one()._mapping)
-            if row.status != target:
-                told = await emit(connection, organization_id, _EVENTS[target], _told(campaign))
-            if target == "cancelled":
-                mine = campaign_recipients.c.campaign_id == campaign_id
-                pending = update(campaign_recipients).where(mine, campaign_recipients.c.status == "pending")
-                await connection.execute(pending.values(status="skipped"))
-                queued = update(messages).where(
-                    messages.c.id.in_(select(campaign_recipients.c.message_id).where(mine)),
-                    messages.c.status == MessageStatus.QUEUED.value,
-                )
-                reason = "the campaign was cancelled"
-                await connection.execute(
-                    queued.values(status=MessageStatus.SKIPPED.value, failure_reason=reason, updated_at=func.now())
-                )
+            if move is Move.START:
+                waiting = await owned(connection, organization_id, campaign_id, locked=True)
+                if waiting.status in step.sources:
+                    await admit_campaign(connection, organization_id)
+            moved = (await connection.execute(statement)).rowcount == 1
+            campaign = await owned(connection, organization_id, campaign_id)
+            if not moved and not is_done_already(move, campaign.status):
+                raise IllegalMove(campaign_id, move, campaign.status)
+            if moved and step.target in {Status.RUNNING, Status.SCHEDULED}:
+                unsendable = campaign.content.kinds - SENDABLE
+                if unsendable:  # raised inside the transaction: the move is undone
+                    raise Invalid("content", f"is of type {min(unsendable)}", remedy="only texts can be sent so far")
+            if step.target is Status.CANCELLED:
+                await skip_queued(connection, campaign_id, [name for name, _ in campaign.numbers])
+            if moved and move in _EVENTS:
+                told = await emit(connection, organization_id, _EVENTS[move], told_of(campaign))
         await enqueue(self._queues, told)
+        if step.target in {Status.RUNNING, Status.SCHEDULED}:
+            await rouse(self._queues.campaign, campaign)
         return campaign
-
-
-def _told(campaign: Campaign) -> dict[str, str]:
-    return {"campaign_id": str(campaign.id), "instance_id": campaign.instance_id, "name": campaign.name}
-
-
-def _addresses(recipients: Iterable[str]) -> list[str]:
-    if isinstance(recipients, str):
-        raise Invalid("recipients", "is one text", remedy="give a list of phone numbers")
-    found = dict.fromkeys(checked(address, field=f"recipients[{index}]") for index, address in enumerate(recipients))
-    if not found:
-        raise Invalid("recipients", "is empty", remedy="give at least one phone number")
-    if len(found) > _MOST:
-        raise Invalid("recipients", f"has {len(found)} numbers", remedy=f"give at most {_MOST} per campaign")
-    return list(found)

@@ -12,7 +12,7 @@ from sqlalchemy import String, cast, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.messaging.automations.models import automation_runs
-from berrante.messaging.campaigns.models import campaign_recipients
+from berrante.messaging.campaigns.models import campaign_entries, campaign_recipients
 from berrante.messaging.cloud_numbers.models import number_updates
 from berrante.messaging.contacts.consent import Refusal, bar
 from berrante.messaging.contacts.models import consents, contacts
@@ -87,9 +87,16 @@ async def _plans(connection: AsyncConnection, organization_id: UUID, address: st
         automation_runs.c.message_id.in_(theirs),
     )
     await connection.execute(runs.values(status="skipped"))
+    # Lists of campaigns that have not begun: they never come to know the person.
+    listed = delete(campaign_entries).where(
+        campaign_entries.c.organization_id == organization_id, campaign_entries.c.address == address
+    )
+    await connection.execute(listed)
     recipients = update(campaign_recipients).where(
         campaign_recipients.c.organization_id == organization_id, campaign_recipients.c.address == address
     )
-    await connection.execute(recipients.where(campaign_recipients.c.status == "pending").values(status="skipped"))
-    anonymous = func.concat("erased-", cast(campaign_recipients.c.id, String))
-    await connection.execute(recipients.values(address=anonymous))
+    await connection.execute(
+        recipients.where(campaign_recipients.c.status == "pending").values(status="skipped", reason="erased")
+    )
+    anonymous = func.concat("erased-", cast(campaign_recipients.c.position, String))
+    await connection.execute(recipients.values(address=anonymous, params={}))

@@ -1,10 +1,7 @@
 """The queue ``webhook``: sends one stored delivery to its endpoint, at least once, until it is taken."""
 
 import random
-from collections import Counter
 from collections.abc import Callable
-from typing import Final
-from uuid import UUID
 
 from berrante.engine import Job, Snooze, Unrecoverable
 from berrante.messaging.clock import Clock, milliseconds, moment
@@ -17,16 +14,12 @@ from berrante.messaging.payloads import read
 from berrante.messaging.queues import Queues
 from berrante.store import Database
 
-#: Requests that one process has open to one endpoint: a slow one must not have all of the worker's places.
-AT_ONCE: Final = 5
-_FULL_MS: Final = 1_000
-
 
 class WebhookHandler:
     """Handles ``deliver``. A worker that is killed at it sends again: the same id, the same bytes.
 
-    The tries are counted on the row, not by the job: losing Redis forgets none of them, and a delivery that waits for
-    an endpoint at rest uses none up.
+    How many go to one endpoint at once is its group's concurrency. The tries are counted on the row, not by the job:
+    losing Redis forgets none of them, and a delivery that waits for an endpoint at rest uses none up.
     """
 
     def __init__(
@@ -43,22 +36,12 @@ class WebhookHandler:
         self._sender = sender
         self._clock = clock
         self._chance = chance
-        self._open = Counter[UUID]()
 
     async def __call__(self, job: Job) -> object:
         """Try one delivery; raises ``Unrecoverable`` for a job that can never be done."""
         if job.name != DELIVER:
             raise Unrecoverable(f"queue 'webhook' has no jobs named {job.name!r}: use {DELIVER!r}")
-        payload = read(job, DeliverPayload)
-        if self._open[payload.endpoint_id] >= AT_ONCE:
-            return self._later(_FULL_MS)
-        self._open[payload.endpoint_id] += 1
-        try:
-            return await self._try(payload)
-        finally:
-            self._open[payload.endpoint_id] -= 1
-            if not self._open[payload.endpoint_id]:
-                del self._open[payload.endpoint_id]
+        return await self._try(read(job, DeliverPayload))
 
     async def _try(self, payload: DeliverPayload) -> object:
         now = moment(self._clock())

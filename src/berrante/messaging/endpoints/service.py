@@ -80,7 +80,7 @@ class Endpoints:
             "events": subscribed(events),
             "secret": new_secret(),
         }
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             # Two that are made at once may exceed the bound by one, which harms nobody.
             mine = select(func.count()).where(
                 webhook_endpoints.c.organization_id == organization_id, webhook_endpoints.c.id != id_
@@ -93,7 +93,7 @@ class Endpoints:
 
     async def get(self, organization_id: UUID, endpoint_id: UUID) -> Endpoint:
         """Return one of an organization's endpoints; raises ``Missing``."""
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             return await _found(connection, organization_id, endpoint_id)
 
     async def list(self, organization_id: UUID, limit: int = 50, before: UUID | None = None) -> list[Endpoint]:
@@ -102,7 +102,7 @@ class Endpoints:
         if before is not None:
             query = query.where(webhook_endpoints.c.id < before)
         query = query.order_by(webhook_endpoints.c.id.desc()).limit(limit)
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             return [Endpoint(**row._mapping) for row in await connection.execute(query)]
 
     async def change(
@@ -133,7 +133,7 @@ class Endpoints:
                 "disabled_at": func.coalesce(webhook_endpoints.c.disabled_at, moment(self._clock())),
                 "disabled_reason": func.coalesce(webhook_endpoints.c.disabled_reason, _BY_HAND),
             }
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             if values:
                 await connection.execute(
                     update(webhook_endpoints).where(*_own(organization_id, endpoint_id)).values(values)
@@ -142,7 +142,7 @@ class Endpoints:
 
     async def delete(self, organization_id: UUID, endpoint_id: UUID) -> None:
         """Delete an endpoint with its deliveries; raises ``Missing``."""
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             gone = await connection.execute(delete(webhook_endpoints).where(*_own(organization_id, endpoint_id)))
             if gone.rowcount == 0:
                 raise Missing("webhook", endpoint_id)
@@ -160,7 +160,7 @@ class Endpoints:
             "previous_secret": webhook_endpoints.c.secret if overlap_s else None,
             "previous_secret_until": until if overlap_s else None,
         }
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             await connection.execute(
                 update(webhook_endpoints).where(*_own(organization_id, endpoint_id)).values(values)
             )
@@ -171,7 +171,7 @@ class Endpoints:
 
         Raises ``Missing``, and ``WrongState`` for one that is disabled.
         """
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             endpoint = await _found(connection, organization_id, endpoint_id)
             if endpoint.disabled_at is not None:
                 raise WrongState("webhook", endpoint_id, state="disabled", needed="enabled")

@@ -98,7 +98,7 @@ class IdempotencyKeys:
         found = select(idempotency_keys, (keys.lease_until - now).label("left")).where(
             keys.organization_id == organization_id, keys.key == key
         )
-        async with self._database.begin() as connection:
+        async with self._database.tenant(organization_id) as connection:
             created_at = (await connection.execute(statement)).scalar_one_or_none()
             if created_at is not None:
                 id_ = derived_id(organization_id, key, at=created_at)
@@ -131,7 +131,7 @@ class IdempotencyKeys:
 
     async def forget_one(self, begun: Begun) -> None:
         """Forget the key: nothing was done."""
-        async with self._database.begin() as connection:
+        async with self._database.tenant(begun.organization_id) as connection:
             await connection.execute(delete(idempotency_keys).where(*_ours(begun)))
 
     async def forget_old(self) -> int:
@@ -145,7 +145,7 @@ class IdempotencyKeys:
         )
         gone = 0
         while True:
-            async with self._database.begin() as connection:
+            async with self._database.platform(because="a chore forgets the old keys of all") as connection:
                 statement = delete(idempotency_keys).where(tuple_(keys.organization_id, keys.key).in_(old))
                 removed = (await connection.execute(statement)).rowcount
             gone += removed
@@ -153,7 +153,7 @@ class IdempotencyKeys:
                 return gone
 
     async def _change(self, begun: Begun, **values: object) -> None:
-        async with self._database.begin() as connection:
+        async with self._database.tenant(begun.organization_id) as connection:
             await connection.execute(update(idempotency_keys).where(*_ours(begun)).values(values))
 
 

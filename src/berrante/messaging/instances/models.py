@@ -18,7 +18,7 @@ instances = Table(
     Column("settings", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Column("created_at", MOMENT, nullable=False, server_default=func.now()),
     CheckConstraint("id ~ '^[a-z0-9-]{1,40}$'", name="id_is_short"),
-    CheckConstraint("gateway IN ('simulator', 'cloud')", name="gateway"),
+    CheckConstraint("gateway IN ('simulator', 'cloud', 'baileys')", name="gateway"),
     # Other tables refer to the pair: no row can join one organization to another's number.
     UniqueConstraint("organization_id", "id"),
 )

@@ -20,7 +20,7 @@ from berrante.messaging.instances.tenancy import is_instance_id
 from berrante.messaging.organizations.models import organizations
 from berrante.store import Database
 
-_GATEWAYS: Final = ("simulator", "cloud")
+_GATEWAYS: Final = ("simulator", "cloud", "baileys")
 _LONGEST_TEXT: Final = 500
 _ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # no letter that looks like another
 

@@ -1,12 +1,10 @@
 """The queue ``maintenance``: one chore per job name."""
 
-import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from berrante.engine import Job, Unrecoverable
 
-Chore = Callable[[Job], Awaitable[Any]]
+Chore = Callable[[Job], Awaitable[object]]
 
 
 class MaintenanceHandler:
@@ -21,5 +19,4 @@ class MaintenanceHandler:
         if chore is None:
             names = ", ".join(sorted(self._chores))
             raise Unrecoverable(f"queue 'maintenance' has no jobs named {job.name!r}: use one of {names}")
-        outcome = await chore(job)
-        return dataclasses.asdict(outcome) if dataclasses.is_dataclass(type(outcome)) else outcome
+        return await chore(job)

@@ -15,6 +15,7 @@ from berrante.messaging.addresses import as_written, canonical
 from berrante.messaging.automations import runs
 from berrante.messaging.automations.jobs import step_job
 from berrante.messaging.automations.runs import OpenRun
+from berrante.messaging.campaigns.replies import hear
 from berrante.messaging.clock import Clock, milliseconds, moment
 from berrante.messaging.cloud_numbers import updates
 from berrante.messaging.contacts.store import remember
@@ -24,7 +25,7 @@ from berrante.messaging.errors import Invalid, ReceiptTooEarly
 from berrante.messaging.fields import storable
 from berrante.messaging.instances.tenancy import gateway_of
 from berrante.messaging.messages import late_refusals, receipts
-from berrante.messaging.messages.content import normalized
+from berrante.messaging.messages.content import normalized, text_of
 from berrante.messaging.messages.jobs import (
     INCOMING,
     MEDIA,
@@ -122,16 +123,28 @@ class MessageHandler:
             statement = statement.on_conflict_do_nothing(index_elements=["instance_id", "wire_id"])
             message_id = (await connection.execute(statement.returning(messages.c.id))).scalar_one_or_none()
             is_new = message_id is not None
+            opened: list[OpenRun] = []
             if message_id is not None:
                 # In the message's own transaction: a message that is there has had its runs opened, once.
-                opened = await runs.start(
+                # An opt-out word is heeded with the message: no claim after it writes to the contact.
+                await hear(
                     connection,
                     organization_id=payload.organization_id,
-                    instance_id=payload.instance_id,
-                    message_id=message_id,
-                    content=content,
-                    at=now,
+                    contact_id=contact_id,
+                    address=sender,
+                    text=text_of(content),
+                    at=moment(sent_ms),
                 )
+                # What was said in a group was not said to us: an automation would answer each of its members alone.
+                if "group" not in content:
+                    opened = await runs.start(
+                        connection,
+                        organization_id=payload.organization_id,
+                        instance_id=payload.instance_id,
+                        message_id=message_id,
+                        content=content,
+                        at=now,
+                    )
                 told = await received(
                     connection,
                     organization_id=payload.organization_id,

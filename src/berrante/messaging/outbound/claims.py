@@ -39,6 +39,7 @@ class Found:
     attempts: int
     updated_at: datetime
     called_off: bool
+    on_hold: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,9 @@ class Claim:
 
 
 async def find(
-    connection: AsyncConnection, *, organization_id: UUID, instance_id: str, message_id: UUID
+    connection: AsyncConnection, *, organization_id: UUID, instance_id: str, message_id: UUID, now_ms: int
 ) -> Found | None:
-    """Lock an organization's outgoing message and return it."""
+    """Lock an organization's outgoing message and return it, with what its campaign says of it now."""
     query = (
         select(
             messages,
@@ -63,6 +64,7 @@ async def find(
             func.coalesce(contacts.c.whatsapp_address, contacts.c.address).label("address"),
             contacts.c.last_message_at,
             campaigns.c.status.label("campaign_status"),
+            campaign_recipients.c.send_until,
         )
         .join(contacts, contacts.c.id == messages.c.contact_id)
         .outerjoin(campaign_recipients, campaign_recipients.c.message_id == messages.c.id)
@@ -91,7 +93,11 @@ async def find(
         content=row.content,
         attempts=row.attempts,
         updated_at=row.updated_at,
-        called_off=row.campaign_status == "cancelled",
+        # Of a campaign's message that no recipient has any more, a new attempt was made: sending it would be a second.
+        called_off=row.campaign_status == "cancelled"
+        or (row.origin == Origin.CAMPAIGN and row.campaign_status is None),
+        on_hold=row.campaign_status not in {None, "running", "finished"}
+        or (row.send_until is not None and row.send_until <= moment(now_ms)),
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berrante.engine import Job, Snooze, Unrecoverable
 from berrante.gateways.protocol import Content, Gateway, InDoubt, OutboundMessage, SendError
 from berrante.messaging.clock import Clock, milliseconds
+from berrante.messaging.contacts.consent import Refusal, refusal
 from berrante.messaging.endpoints.emitting import Told, enqueue
 from berrante.messaging.instances.tenancy import gateway_of
 from berrante.messaging.messages.content import reply_to_of
@@ -22,6 +23,7 @@ from berrante.messaging.outbound.jobs import SEND, SendPayload
 from berrante.messaging.outbound.policy import (
     SEND_WITHIN_S,
     Doubt,
+    Hold,
     Leave,
     Send,
     Skip,
@@ -76,7 +78,7 @@ class OutboundHandler:
         self._outcomes = Outcomes(database, queues)
         self._reactions = Reactions(database, self._outcomes, clock=clock, listener=listener, chance=chance)
 
-    async def __call__(self, job: Job) -> object:
+    async def __call__(self, job: Job) -> object:  # noqa: PLR0911  one return per step
         """Send one message; raises ``Unrecoverable`` for a job that can never be done, ``SendError`` to be retried."""
         if job.name != SEND:
             raise Unrecoverable(f"queue 'outbound' has no jobs named {job.name!r}: use 'send'")
@@ -95,15 +97,16 @@ class OutboundHandler:
                 organization_id=payload.organization_id,
                 instance_id=payload.instance_id,
                 message_id=payload.message_id,
+                now_ms=(now_ms := self._clock()),
             )
             if found is None:
                 raise Unrecoverable(f"instance {payload.instance_id!r} has no outgoing message {payload.message_id}")
-            now_ms = self._clock()
             step = next_step(
                 found.status,
                 idle_ms=now_ms - milliseconds(found.updated_at),
                 resend_is_safe=gateway.resend_is_safe,
                 called_off=found.called_off,
+                on_hold=found.on_hold,
                 # A finished job that runs again from its first attempt was put back by a person.
                 second_chance=found.attempts >= attempts and job.attempt == 1,
             )
@@ -112,8 +115,13 @@ class OutboundHandler:
                     return {"status": found.status.value}
                 case Wait(delay_ms):
                     return Snooze(delay_ms)
+                case Hold():
+                    return {"status": found.status.value, "held": True}
                 case Skip() | Doubt():
                     decided: _Decided = await _settled(connection, found, now_ms, *_ENDINGS[type(step)])
+                case Send() if (refused := await self._refusal(connection, payload, found)) is not None:
+                    ending = (MessageStatus.SKIPPED, refused.reason)
+                    decided = await _settled(connection, found, now_ms, *ending, code=refused.value)
                 case Send():
                     decided = await self._claimed(connection, payload, found, gateway=gateway.name, now_ms=now_ms)
         match decided:
@@ -153,6 +161,20 @@ class OutboundHandler:
                 return await _settled(connection, found, now_ms, MessageStatus.SKIPPED, reason)
             case gate.Passes():
                 return content, await claims.claim(connection, found, now_ms=now_ms)
+
+    async def _refusal(self, connection: AsyncConnection, payload: SendPayload, found: Found) -> Refusal | None:
+        """Ask once more, in the claim's transaction, whether the contact may be written to.
+
+        Not of a message that may be out already: it is sent again under its wire id, or the row would say skipped.
+        """
+        if found.status is MessageStatus.SENDING:
+            return None
+        return await refusal(
+            connection,
+            organization_id=payload.organization_id,
+            contact_id=found.contact_id,
+            origin=found.origin,
+        )
 
     async def _send(
         self,

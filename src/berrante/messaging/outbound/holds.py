@@ -1,4 +1,4 @@
-"""Which numbers and accounts rest: known to this process, learned anew by each."""
+"""Which accounts and pairs rest: known to this process alone. A number's rest is its lane's, in Redis."""
 
 from collections.abc import Hashable
 from typing import Final
@@ -9,7 +9,7 @@ _MANY: Final = 10_000
 
 
 class Holds:
-    """Keeps a number that WhatsApp told to wait from being tried, while all other numbers go on."""
+    """Keeps an account, or a number towards one contact, from being tried while it rests; all others go on."""
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from berrante.engine import GroupLimits, GroupRate, Queue
+from berrante.engine import GroupLimits, GroupRate, Override, Queue
 from berrante.engine.connection import is_unavailable
 from berrante.messaging.instances import Instance
 from berrante.messaging.instances.settings import InstanceSettings
@@ -66,16 +66,18 @@ class Pacing:
             self.delayed(instance.id, str(error))
 
     async def reconcile(self, instances: Sequence[Instance]) -> int:
-        """Compare every number's lane with its settings and return how many were changed."""
-        slowed = await self.slowed()
-        return sum([await self._set(each.id, each.configuration, slowed.get(each.id)) for each in instances])
-
-    async def _set(self, instance_id: str, settings: InstanceSettings, slowed_to: float | None) -> bool:
-        groups, wanted = self.outbound.groups, limits_of(settings, slowed_to=slowed_to, default=self.default)
-        changed = False
-        if await groups.get(instance_id) != wanted:
-            changed = True
-            await (groups.clear(instance_id) if wanted is None else groups.set(instance_id, wanted))
-        if await (groups.pause(instance_id) if settings.paused else groups.resume(instance_id)):
-            changed = True
+        """Compare every number's lane with its settings, and mend and count those that differ."""
+        stand, slowed = await self.outbound.groups.overrides(), await self.slowed()
+        changed = 0
+        for instance in instances:
+            settings, slowed_to = instance.configuration, slowed.get(instance.id)
+            limits = limits_of(settings, slowed_to=slowed_to, default=self.default)
+            if stand.get(instance.id, Override()) != Override(limits=limits, paused=settings.paused):
+                await self._set(instance.id, settings, slowed_to)
+                changed += 1
         return changed
+
+    async def _set(self, instance_id: str, settings: InstanceSettings, slowed_to: float | None) -> None:
+        groups, limits = self.outbound.groups, limits_of(settings, slowed_to=slowed_to, default=self.default)
+        await (groups.clear(instance_id) if limits is None else groups.set(instance_id, limits))
+        await (groups.pause(instance_id) if settings.paused else groups.resume(instance_id))

@@ -16,7 +16,7 @@ class Role(enum.StrEnum):
 
 
 #: What an organization works with, and what only its admins see.
-_WORK: Final = ("automations", "campaigns", "contacts", "instances", "messages", "webhooks")
+_WORK: Final = ("automations", "campaigns", "contacts", "dead_letters", "instances", "messages", "webhooks")
 _ADMINISTRATION: Final = ("api_keys", "people")
 
 

@@ -186,7 +186,7 @@ async def _running(connection: AsyncConnection, organization_id: UUID) -> int:
 
 
 async def _contacts(connection: AsyncConnection, organization_id: UUID) -> int:
-    query = select(func.count()).where(contacts.c.organization_id == organization_id)
+    query = select(func.count()).where(contacts.c.organization_id == organization_id, contacts.c.erased_at.is_(None))
     return int((await connection.execute(query)).scalar_one())
 
 

@@ -5,6 +5,8 @@ from fastapi import APIRouter
 from berrante.web.api import (
     api_keys,
     audit_log,
+    campaigns,
+    connections,
     contact_imports,
     contacts,
     conversations,
@@ -30,11 +32,13 @@ for _part in (
     contact_imports,
     contacts,
     instances,
+    connections,
     sending,
     conversations,
     dead_letters,
     webhooks,
     deliveries,
+    campaigns,
 ):
     router.include_router(_part.router)
 

@@ -46,7 +46,14 @@ for at = 3, #ARGV, FIELDS do
     if delay ~= "0" then
       addDelayedJob(id, delayed, events, now, most, marker, delay)
     elseif group then
-      groups = groups or open_groups(prefix, tonumber(now))
+      if not groups then
+        groups = open_groups(prefix, tonumber(now))
+        local names = {}
+        for i = at + 6, #ARGV, FIELDS do
+          if #ARGV[i] > 1 then names[#names + 1] = string.sub(ARGV[i], 2) end
+        end
+        groups.load(names)
+      end
       groups.put(id, group, tonumber(priority), string.byte(how) == 71)
       rcall("XADD", events, "MAXLEN", "~", most, "*", "event", "waiting", "jobId", id)
     else

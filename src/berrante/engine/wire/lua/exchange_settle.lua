@@ -27,14 +27,14 @@ local wait, active, prioritized, events, stalled = KEYS[1], KEYS[2], KEYS[3], KE
 local limiter, delayed, meta, pc, marker = KEYS[6], KEYS[7], KEYS[9], KEYS[10], KEYS[13]
 local prefix, now = ARGV[1], ARGV[2]
 local opts = cmsgpack.unpack(ARGV[3])
-local FIELDS = { C = 3, F = 8, D = 4, R = 3, H = 1, c = 4, f = 9, d = 5, r = 4, h = 2 }
-local FINISHED = { C = true, F = true, c = true, f = true }
+local FIELDS = { C = 3, F = 8, D = 4, R = 3, H = 1 }
 local BY_HAND = 9007199254740991
 local MOST_FILED = 1000
 
 if opts.declare then rcall("SET", prefix .. "groups:default", cmsgpack.pack(opts.default)) end
 
 local opened
+local ended = {} -- job ids and their groups, of runs that are over and do not go back into their group at once
 local function groups()
   opened = opened or open_groups(prefix, tonumber(now), opts.default)
   return opened
@@ -124,64 +124,34 @@ function settle.D(id, key, atm, at)
   addDelayMarkerIfNeeded(marker, delayed)
 end
 
-function settle.R(id, key, atm, at)
+function settle.R(id, key, atm, at, group)
   note_failure(key, ARGV[at + 1], ARGV[at + 2])
   local priority = tonumber(rcall("HGET", key, "priority")) or 0
-  local shut = isQueuePausedOrMaxed(meta, active)
-  if priority == 0 then
-    addJobInTargetList(wait, marker, ARGV[at], shut, id)
+  if group then
+    groups().take_back(id, group, priority, ARGV[at] == "RPUSH")
+  elseif priority == 0 then
+    addJobInTargetList(wait, marker, ARGV[at], isQueuePausedOrMaxed(meta, active), id)
   else
-    addJobWithPriority(marker, prioritized, priority, id, pc, shut)
+    addJobWithPriority(marker, prioritized, priority, id, pc, isQueuePausedOrMaxed(meta, active))
   end
   rcall("HSET", key, "atm", atm)
   rcall("XADD", events, "MAXLEN", "~", getOrSetMaxEvents(meta), "*", "event", "waiting", "jobId", id, "prev", "active")
 end
 
-function settle.H(id, key, _, at)
-  local rest = tonumber(ARGV[at])
-  if rest > 0 then rcall("SET", limiter, BY_HAND, "PX", rest) end
-  local priority = tonumber(rcall("HGET", key, "priority")) or 0
-  if priority > 0 then
-    rcall("ZADD", prioritized, priority * 0x100000000, id) -- the head of its own priority
+function settle.H(id, key, _, at, group)
+  local rest, priority = tonumber(ARGV[at]), tonumber(rcall("HGET", key, "priority")) or 0
+  if group then
+    if rest > 0 then groups().rest(group, rest) end
+    groups().take_back(id, group, priority, true)
   else
-    addJobInTargetList(wait, marker, "RPUSH", isQueuePausedOrMaxed(meta, active), id)
+    if rest > 0 then rcall("SET", limiter, BY_HAND, "PX", rest) end
+    if priority > 0 then
+      rcall("ZADD", prioritized, priority * 0x100000000, id) -- the head of its own priority
+    else
+      addJobInTargetList(wait, marker, "RPUSH", isQueuePausedOrMaxed(meta, active), id)
+    end
   end
   rcall("XADD", events, "MAXLEN", "~", getOrSetMaxEvents(meta), "*", "event", "waiting", "jobId", id, "prev", "active")
-end
-
-local ended = {} -- job ids and their groups, of those that do not go back into their group at once
-
-function settle.c(id, key, atm, at)
-  settle.C(id, key, atm, at)
-  ended[#ended + 1], ended[#ended + 2] = id, ARGV[at + 3]
-end
-
-function settle.f(id, key, atm, at)
-  settle.F(id, key, atm, at)
-  ended[#ended + 1], ended[#ended + 2] = id, ARGV[at + 8]
-end
-
-function settle.d(id, key, atm, at)
-  settle.D(id, key, atm, at)
-  ended[#ended + 1], ended[#ended + 2] = id, ARGV[at + 4]
-end
-
-local function return_to_group(id, key, group, first)
-  groups().release(id, group)
-  groups().put(id, group, tonumber(rcall("HGET", key, "priority")) or 0, first)
-  rcall("XADD", events, "MAXLEN", "~", getOrSetMaxEvents(meta), "*", "event", "waiting", "jobId", id, "prev", "active")
-end
-
-function settle.r(id, key, atm, at)
-  note_failure(key, ARGV[at + 1], ARGV[at + 2])
-  rcall("HSET", key, "atm", atm)
-  return_to_group(id, key, ARGV[at + 3], ARGV[at] == "RPUSH")
-end
-
-function settle.h(id, key, _, at)
-  local rest = tonumber(ARGV[at])
-  if rest > 0 then groups().rest(ARGV[at + 1], rest) end
-  return_to_group(id, key, ARGV[at + 1], true)
 end
 
 -- Tells which runs may be settled: the job is there, has no children left, and its lock is the run's own.
@@ -197,7 +167,8 @@ local function judge(starts, keys, owners)
     local at = starts[i]
     if not all_plain and rcall("EXISTS", keys[i]) == 0 then
       answers[i] = -1
-    elseif not all_plain and (ARGV[at] == "C" or ARGV[at] == "c") and rcall("EXISTS", children[2 * i - 1], children[2 * i]) > 0 then
+    elseif not all_plain and string.upper(ARGV[at]) == "C"
+        and rcall("EXISTS", children[2 * i - 1], children[2 * i]) > 0 then
       answers[i] = -100
     elseif not string.find(ARGV[at + 1], "^%d+$") and rcall("HEXISTS", keys[i], "parentKey") == 1 then
       answers[i] = -100 -- a flow made it a child while it ran; only a job of a given id can be found by one
@@ -231,14 +202,19 @@ end
 local n = opts.settlements
 local answers = {}
 if n > 0 then
-  local starts, keys, locks, cursor, only_finished = {}, {}, {}, 4, true
+  local starts, keys, locks, kinds, groups_of, cursor, only_finished = {}, {}, {}, {}, {}, 4, true
   for i = 1, n do
-    local kind = ARGV[cursor]
-    starts[i] = cursor
+    local kind = string.upper(ARGV[cursor])
+    starts[i], kinds[i] = cursor, kind
     keys[i] = prefix .. ARGV[cursor + 1]
     locks[i] = keys[i] .. ":lock"
-    only_finished = only_finished and FINISHED[kind]
+    only_finished = only_finished and (kind == "C" or kind == "F")
+    local grouped = kind ~= ARGV[cursor]
     cursor = cursor + 4 + FIELDS[kind]
+    if grouped then
+      groups_of[i] = ARGV[cursor]
+      cursor = cursor + 1
+    end
   end
   local mine, ids
   answers, mine, ids = judge(starts, keys, rcall("MGET", unpack(locks)))
@@ -253,21 +229,22 @@ if n > 0 then
   for i = 1, n do
     if answers[i] == 0 then
       local at = starts[i]
-      local kind, id = ARGV[at], ARGV[at + 1]
-      if kind == "R" then
+      local kind, id, group = kinds[i], ARGV[at + 1], groups_of[i]
+      if kind == "R" and not group then
         promoteDelayedJobs(delayed, marker, wait, prioritized, events, prefix, tonumber(now), pc,
           isQueuePausedOrMaxed(meta, active))
       end
-      if not cut and rcall("LREM", active, (kind == "H" or kind == "h") and 1 or -1, id) == 0 then
+      if not cut and rcall("LREM", active, kind == "H" and 1 or -1, id) == 0 then
         answers[i] = -3
       else
-        settle[kind](id, keys[i], ARGV[at + 3], at + 4)
+        settle[kind](id, keys[i], ARGV[at + 3], at + 4, group)
+        if group and kind ~= "R" and kind ~= "H" then ended[#ended + 1], ended[#ended + 2] = id, group end
         last = kind
       end
     end
   end
   flush()
-  if FINISHED[last] and rcall("LLEN", wait) == 0 and rcall("LLEN", active) == 0
+  if (last == "C" or last == "F") and rcall("LLEN", wait) == 0 and rcall("LLEN", active) == 0
       and rcall("ZCARD", prioritized) == 0 and rcall("EXISTS", prefix .. "groups:count") == 0 then
     rcall("XADD", events, "*", "event", "drained")
   end

@@ -106,22 +106,34 @@ local function take(most)
   return #ids, charged, filed
 end
 
--- Starts a job that waited in a group; false if it was removed, or moved, by somebody who does not know groups.
-local function start_grouped(id, group)
-  local hash = redis.pcall("HGETALL", prefix .. id)
-  if hash.err or #hash == 0 then return false end
-  local started, _, its = read(hash)
-  if its ~= group then return false end
-  start(id, hash, started)
-  return true
-end
-
-local function note_mates(count)
-  local first = jobs[#jobs - 2 * count + 1]
-  for i = #jobs - 2 * count + 2, #jobs, 2 do
-    local hash, size = jobs[i], #jobs[i]
-    hash[size + 1], hash[size + 2], hash[size + 3], hash[size + 4] = "mates", tostring(count), "slot", first
+-- Takes up to `most` jobs of groups, in turn; returns how many.
+local function take_grouped(most)
+  -- Starts a job that waited in a group; false if it was removed, or moved, by somebody who does not know groups.
+  local function start_grouped(id, group)
+    local hash = redis.pcall("HGETALL", prefix .. id)
+    if hash.err or #hash == 0 then return false end
+    local started, _, its = read(hash)
+    if its ~= group then return false end
+    start(id, hash, started)
+    return true
   end
+
+  local function note_mates(count)
+    local first = jobs[#jobs - 2 * count + 1]
+    for i = #jobs - 2 * count + 2, #jobs, 2 do
+      local hash, size = jobs[i], #jobs[i]
+      hash[size + 1], hash[size + 2], hash[size + 3], hash[size + 4] = "mates", tostring(count), "slot", first
+    end
+  end
+
+  groups().settle()
+  local count = take_turns(groups(), most, opts.batch or 1, opts.seed, start_grouped, note_mates)
+  if count > 0 then
+    local ids = {}
+    for i = #jobs - 2 * count + 1, #jobs, 2 do ids[#ids + 1] = jobs[i] end
+    rcall("LPUSH", active, unpack(ids))
+  end
+  return count
 end
 
 local function charge(count)
@@ -147,13 +159,7 @@ while room() > 0 do
   if found < asked then
     next_due = getNextDelayedTimestamp(delayed) or 0
     if opened or rcall("EXISTS", prefix .. "groups:ring", prefix .. "groups:later") > 0 then
-      groups().settle()
-      grouped = take_turns(groups(), room(), opts.batch or 1, opts.seed, start_grouped, note_mates)
-      if grouped > 0 then
-        local ids = {}
-        for i = #jobs - 2 * grouped + 1, #jobs, 2 do ids[#ids + 1] = jobs[i] end
-        rcall("LPUSH", active, unpack(ids))
-      end
+      grouped = take_grouped(room())
       charge(grouped)
       local due = groups().due()
       if due and (next_due == 0 or due < next_due) then next_due = due end

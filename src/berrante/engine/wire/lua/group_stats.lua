@@ -19,9 +19,16 @@ while #waiting < 200 do
   waiting[#waiting + 1] = redis.call("ZCOUNT", jobs, class * CLASS, "(" .. beyond)
   from = beyond
 end
-local state = redis.call("HMGET", at .. "state:" .. ARGV[2], "a", "n", "u")
+local state = redis.call("HGET", at .. "states", ARGV[2])
+local said = state and cmsgpack.unpack(state)
+if not said then
+  local pace = redis.call("GET", at .. "pace:" .. ARGV[2])
+  pace = pace and cmsgpack.unpack(pace) or { 0, 0 }
+  said = { 0, 0, "", pace[1], pace[2] }
+end
+local function text(number) return string.format("%.17g", number) end
 return {
-  { state[1] or "0", state[2] or "0", state[3] or "0" }, waiting,
+  { text(said[1]), text(said[4]), text(said[5]) }, waiting,
   redis.call("HGET", at .. "limits", ARGV[2]) or "", redis.call("GET", at .. "default") or "",
   ARGV[3] ~= "" and redis.call("ZRANK", jobs, ARGV[3]) or -1,
 }

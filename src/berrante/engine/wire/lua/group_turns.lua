@@ -68,7 +68,9 @@ local function take_turns(groups, most, batch, seed, start, mates)
     return started
   end
 
-  for _, id in ipairs(rcall("ZRANGEBYSCORE", groups.later, "-inf", now, "LIMIT", 0, 1000)) do
+  local due = rcall("ZRANGEBYSCORE", groups.later, "-inf", now, "LIMIT", 0, 1000)
+  groups.load(due)
+  for _, id in ipairs(due) do
     local group = groups.open(id)
     group.place, group.dirty = "l", true
     groups.place(group)
@@ -89,6 +91,9 @@ local function take_turns(groups, most, batch, seed, start, mates)
     if not start_at or (first_back and first_back < start_at) then
       give_back()
       line = rcall("ZPOPMIN", ring, most - count)
+      local names = {}
+      for i = 1, #line, 2 do names[#names + 1] = line[i] end
+      groups.load(names)
       start_at = tonumber(line[2])
       if not start_at then
         groups.alone = true

@@ -7,16 +7,16 @@
 
   KEYS are computed from the queue's prefix, `groups:` + ...
     jobs:<group>   zset    job id -> priority * 2^32 + sequence: the group's waiting jobs, in order
-    state:<group>  hash    a active runs, w jobs in line, p where it is ("r" ring, "l" later, "" neither), n the ms when
-                           its rate lets the next job start, u rested by hand until (ms), r turns since its lowest
-                           priority ran, s and h sequence of the tail and of the head; gone once the group is empty and
-                           its pace forgotten
+    states         hash    group -> msgpack of those that have waiting jobs or active runs, all in one key, so that many
+                           are read and written at once: {active runs, jobs in line, where it is ("r" ring, "l" later,
+                           "" neither), the ms when its rate lets the next job start, rested by hand until (ms), turns
+                           since its lowest priority ran, sequence of the tail, of the head}
+    pace:<group>   string  msgpack {next, rest} of an empty group, which expires when they mean nothing any more
     ring, later    zset    see above
     served         zset    group -> virtual finish, of groups that left the ring and would return before their turn
     vtime          string  virtual time: the start of the group that was served last; gone when nobody is in the ring
     held           hash    job id -> group: the runs that count as active
     slots          hash    of batches alone: job id -> its slot, n:<slot> -> how many jobs of it still run
-    all            zset    group -> 0: groups that have waiting jobs or active runs
     count          string  how many jobs wait in all groups
     limits         hash    group -> msgpack {p = paused, l = limits}: what was set by hand; kept until cleared
     default        string  msgpack limits of all other groups: {c concurrency, g gap in ms, b burst, j jitter, w weight,
@@ -25,12 +25,11 @@
 ]]
 local function open_groups(base, now, fallback)
   local CLASS, MIDDLE = 4294967296, 2147483648
-  local FIELDS = { a = "active", w = "waits", p = "place", n = "next", u = "rest", r = "turns", s = "tail", h = "head" }
   local at = base .. "groups:"
   local ring, later, served, held, slots = at .. "ring", at .. "later", at .. "served", at .. "held", at .. "slots"
   local known, default, limited, began, slotted, rang, soonest = {}, nil, nil, nil, nil, nil, nil
   -- Written together in the end, each in one command.
-  local left, listed, unlisted, emptied = {}, {}, {}, {}
+  local left, emptied, written, unpaced = {}, {}, {}, {}
   -- What group_turns.lua needs too. `count` is by how much more jobs wait; `taken` lists job ids and their groups;
   -- `alone` says that the ring was found empty.
   local groups = { ring = ring, later = later, slots = slots, now = now, count = 0, taken = {}, alone = false }
@@ -47,23 +46,46 @@ local function open_groups(base, now, fallback)
     return own.l or default, own.p
   end
 
-  function groups.open(id)
-    local group = known[id]
-    if group then return group end
+  local function make(id, packed, pace)
     local limits, paused = limits_of(id)
-    local state = rcall("HMGET", at .. "state:" .. id, "a", "w", "p", "n", "u", "r", "s", "h")
-    local was = {
-      a = tonumber(state[1] or 0), w = tonumber(state[2] or 0), p = state[3] or "", n = tonumber(state[4] or 0),
-      u = tonumber(state[5] or 0), r = tonumber(state[6] or 0), s = tonumber(state[7] or 0), h = tonumber(state[8] or 0),
-    }
-    group = {
-      was = was, id = id, jobs = at .. "jobs:" .. id, paused = paused, concurrency = limits.c, gap = limits.g or 0,
+    local said = packed and cmsgpack.unpack(packed) or {}
+    pace = pace and cmsgpack.unpack(pace)
+    known[id] = {
+      id = id, jobs = at .. "jobs:" .. id, paused = paused, concurrency = limits.c, gap = limits.g or 0,
       burst = limits.b or 1, jitter = limits.j or 0, weight = limits.w or 1, floor = limits.f or 0.1,
-      is_new = not state[1] and not state[2], was_idle = not state[1] and state[4],
+      packed = packed, has_pace = pace,
+      active = said[1] or 0, waits = said[2] or 0, place = said[3] or "", next = said[4] or pace and pace[1] or 0,
+      rest = said[5] or pace and pace[2] or 0, turns = said[6] or 0, tail = said[7] or 0, head = said[8] or 0,
     }
-    for field, name in pairs(FIELDS) do group[name] = was[field] end
-    known[id] = group
-    return group
+    return known[id]
+  end
+
+  -- Reads many groups at once, so that open() finds them.
+  function groups.load(names)
+    local ids, asked = {}, {}
+    for i = 1, #names do
+      local id = names[i]
+      if not known[id] and not asked[id] then
+        ids[#ids + 1] = id
+        asked[id] = true
+      end
+    end
+    if #ids == 0 then return end
+    local states, paces, empty = rcall("HMGET", at .. "states", unpack(ids)), {}, {}
+    for i = 1, #ids do
+      if not states[i] then empty[#empty + 1] = at .. "pace:" .. ids[i] end
+    end
+    if #empty > 0 then paces = rcall("MGET", unpack(empty)) end
+    local n = 0
+    for i = 1, #ids do
+      if not states[i] then n = n + 1 end
+      make(ids[i], states[i], not states[i] and paces[n])
+    end
+  end
+
+  function groups.open(id)
+    if not known[id] then groups.load({ id }) end
+    return known[id]
   end
 
   local function touch(group)
@@ -139,6 +161,12 @@ local function open_groups(base, now, fallback)
     touch(group)
   end
 
+  -- Lets a job wait again whose run is over.
+  function groups.take_back(id, name, priority, first)
+    groups.release(id, name)
+    groups.put(id, name, priority, first)
+  end
+
   local function free(id, name)
     if slotted == nil then slotted = rcall("EXISTS", slots) == 1 end
     local slot = slotted and rcall("HGET", slots, id)
@@ -161,8 +189,9 @@ local function open_groups(base, now, fallback)
 
   -- Does the same for many: job id, group, ...
   function groups.release_all(ended)
-    local ids = {}
-    for i = 1, #ended, 2 do ids[#ids + 1] = ended[i] end
+    local ids, names = {}, {}
+    for i = 1, #ended, 2 do ids[#ids + 1], names[#names + 1] = ended[i], ended[i + 1] end
+    groups.load(names)
     local still = rcall("HMGET", held, unpack(ids))
     for i = 1, #ids do
       if still[i] then free(ids[i], ended[2 * i]) end
@@ -206,27 +235,22 @@ local function open_groups(base, now, fallback)
   end
 
   local function keep(group)
-    local key, id = at .. "state:" .. group.id, group.id
+    local id = group.id
     if group.active > 0 or group.waits > 0 then
-      if group.was_idle then rcall("PERSIST", key) end
-      if group.is_new then listed[#listed + 1], listed[#listed + 2] = 0, id end
-      local changed = {}
-      for field, name in pairs(FIELDS) do
-        if group[name] ~= group.was[field] then
-          changed[#changed + 1], changed[#changed + 2] = field, group[name]
-        end
-      end
-      if #changed > 0 then rcall("HSET", key, unpack(changed)) end
+      if group.has_pace then unpaced[#unpaced + 1] = at .. "pace:" .. id end
+      local state = cmsgpack.pack({
+        group.active, group.waits, group.place, group.next, group.rest, group.turns, group.tail, group.head,
+      })
+      if state ~= group.packed then written[#written + 1], written[#written + 2] = id, state end
       return
     end
-    unlisted[#unlisted + 1] = id
-    local forgotten = math.max(group.next + (group.burst - 1) * group.gap, group.rest)
-    if forgotten <= now then
-      emptied[#emptied + 1] = key
-    else
-      rcall("DEL", key)
-      rcall("HSET", key, "n", group.next, "u", group.rest)
-      rcall("PEXPIRE", key, math.ceil(forgotten - now) + 1000) -- workers' clocks differ a little
+    if group.packed then emptied[#emptied + 1] = id end
+    local left_ms = math.max(group.next + (group.burst - 1) * group.gap, group.rest) - now
+    if left_ms > 0 then
+      -- A second more: workers' clocks differ a little.
+      rcall("SET", at .. "pace:" .. id, cmsgpack.pack({ group.next, group.rest }), "PX", math.ceil(left_ms) + 1000)
+    elseif group.has_pace then
+      unpaced[#unpaced + 1] = at .. "pace:" .. id
     end
   end
 
@@ -237,9 +261,9 @@ local function open_groups(base, now, fallback)
     for _, group in pairs(known) do
       if group.dirty then keep(group) end
     end
-    if #listed > 0 then rcall("ZADD", at .. "all", unpack(listed)) end
-    if #unlisted > 0 then rcall("ZREM", at .. "all", unpack(unlisted)) end
-    if #emptied > 0 then rcall("DEL", unpack(emptied)) end
+    if #written > 0 then rcall("HSET", at .. "states", unpack(written)) end
+    if #emptied > 0 then rcall("HDEL", at .. "states", unpack(emptied)) end
+    if #unpaced > 0 then rcall("DEL", unpack(unpaced)) end
     if groups.count ~= 0 and rcall("INCRBY", at .. "count", groups.count) <= 0 then rcall("DEL", at .. "count") end
     if groups.alone and rcall("EXISTS", ring) == 0 then
       rcall("DEL", at .. "vtime", served)

@@ -31,6 +31,11 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """It may be sent later; its campaign brings it back then."""
+
+
+@dataclass(frozen=True, slots=True)
 class Leave:
     """There is nothing to do."""
 
@@ -42,23 +47,29 @@ class Wait:
     delay_ms: int
 
 
-Step = Send | Doubt | Skip | Leave | Wait
+Step = Send | Doubt | Skip | Hold | Leave | Wait
 
 
 def next_step(
-    status: MessageStatus, *, idle_ms: int, resend_is_safe: bool, called_off: bool, second_chance: bool
+    status: MessageStatus,
+    *,
+    idle_ms: int,
+    resend_is_safe: bool,
+    called_off: bool,
+    second_chance: bool,
+    on_hold: bool = False,
 ) -> Step:
     """Decide what a worker that took the message's job does first.
 
     ``idle_ms`` is how long ago the row was last changed; ``second_chance`` says that a person retries a message whose
-    attempts were exhausted.
+    attempts were exhausted; ``on_hold`` says that its campaign is paused, or that quiet hours began meanwhile.
 
     >>> next_step(MessageStatus.SENDING, idle_ms=40_000, resend_is_safe=False, called_off=False, second_chance=False)
     Doubt()
     """
     match status:
         case MessageStatus.QUEUED:
-            return Skip() if called_off else Send()
+            return Skip() if called_off else Hold() if on_hold else Send()
         case MessageStatus.SENDING if idle_ms < LEASE_MS:
             return Wait(min(LEASE_MS, LEASE_MS - idle_ms))  # a clock behind ours must not make us wait for ever
         case MessageStatus.SENDING:

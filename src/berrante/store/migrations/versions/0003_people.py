@@ -12,7 +12,7 @@ branch_labels = None
 depends_on = None
 
 #: What a key could do before keys had scopes.
-_NOUNS = ("automations", "campaigns", "contacts", "instances", "messages", "webhooks")
+_NOUNS = ("automations", "campaigns", "contacts", "dead_letters", "instances", "messages", "webhooks")
 _SCOPES = ",".join(f"{noun}.{verb}" for noun in _NOUNS for verb in ("read", "write"))
 
 

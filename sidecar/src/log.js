@@ -1,0 +1,26 @@
+// One JSON object a line on standard output, read by the Python side. Values are ids, codes and counts: no text, no key.
+
+/**
+ * @param {'debug'|'info'|'warning'|'error'} level
+ * @param {string} event
+ * @param {Record<string, unknown>} [fields]
+ */
+export function write(level, event, fields = {}) {
+  process.stdout.write(`${JSON.stringify({ level, event, ...fields })}\n`);
+}
+
+/**
+ * Baileys' logger. Its objects may hold stanzas and keys, so only its sentence and an error's message go on.
+ * @param {string} instanceId
+ */
+export function quietLogger(instanceId) {
+  const say = level => (given, sentence) => {
+    const note = String(sentence ?? (typeof given === 'string' ? given : '')).slice(0, 200);
+    const error = given?.err ?? given?.error;
+    write('debug', 'baileys.said', { instance_id: instanceId, about: level, note, reason: error?.message?.slice(0, 200) });
+  };
+  const silent = () => {};
+  const logger = { level: 'warn', trace: silent, debug: silent, info: silent, warn: say('warning'), error: say('error'), fatal: say('error') };
+  logger.child = () => logger;
+  return logger;
+}

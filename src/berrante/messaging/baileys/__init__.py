@@ -1,0 +1,1 @@
+"""What the Baileys sidecar keeps of each number; only the sidecar reads and writes it."""

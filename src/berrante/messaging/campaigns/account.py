@@ -1,0 +1,204 @@
+"""What can be asked of a campaign: previews, recipients, the ledger, a rehearsal."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from berrante.engine.connection import system_clock
+from berrante.messaging.addresses import checked
+from berrante.messaging.campaigns.campaign import owned
+from berrante.messaging.campaigns.content import Rendered, RenderFailed
+from berrante.messaging.campaigns.freezing import Plan, groups_of
+from berrante.messaging.campaigns.ledger import Ledger, balance, ledger_of, without_jobs
+from berrante.messaging.campaigns.models import campaign_recipients
+from berrante.messaging.campaigns.pace import zone_of
+from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE
+from berrante.messaging.campaigns.recipients import values_of
+from berrante.messaging.campaigns.rehearsal import Group, Rehearsal, rehearse
+from berrante.messaging.clock import Clock, moment
+from berrante.messaging.contacts.models import contacts
+from berrante.messaging.errors import Invalid, Missing
+from berrante.messaging.messages.models import messages
+from berrante.messaging.queues import Queues
+from berrante.store import Database, new_id
+
+#: What a recipient may be asked for by: its own statuses, and its message's.
+STATUSES: Final = (
+    "pending",
+    "queued",
+    "sending",
+    "sent",
+    "delivered",
+    "read",
+    "failed",
+    "skipped",
+    "in_doubt",
+    "excluded",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipient:
+    """One recipient and what became of it; ``status`` is its message's once there is one."""
+
+    position: int
+    address: str
+    contact_id: UUID | None
+    instance_id: str
+    variant: str
+    status: str
+    reason: str | None
+    failure_code: str | None
+    attempt: int
+    message_id: UUID | None
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    read_at: datetime | None
+    replied_at: datetime | None
+
+
+class CampaignAccount:
+    """Answers questions about campaigns, and changes nothing. Whatever is another organization's is ``Missing``."""
+
+    def __init__(
+        self,
+        database: Database,
+        queues: Queues,
+        clock: Clock = system_clock,
+        *,
+        per_minute: float = DEFAULT_PER_MINUTE,
+    ) -> None:
+        self._database = database
+        self._queues = queues
+        self._clock = clock
+        self._per_minute = per_minute
+
+    async def preview(
+        self,
+        organization_id: UUID,
+        campaign_id: UUID,
+        *,
+        contact_id: UUID | None = None,
+        phone: str | None = None,
+        params: Mapping[str, str] | None = None,
+        variant: str | None = None,
+    ) -> Rendered:
+        """Return what a contact would get, or a number of whom nothing is known.
+
+        Raises ``Invalid`` with the reason if the content cannot be rendered for it.
+        """
+        async with self._database.tenant(organization_id) as connection:
+            campaign = await owned(connection, organization_id, campaign_id)
+            address, known = await _person(connection, organization_id, contact_id=contact_id, phone=phone)
+        values = values_of(address, known | {"params": dict(params or {})})
+        try:
+            return campaign.content.render(values, who=address, salt=str(campaign_id), variant=variant)
+        except RenderFailed as error:
+            raise Invalid("content", f"cannot be rendered ({error.code})", remedy=str(error)) from None
+
+    async def recipients(
+        self, organization_id: UUID, campaign_id: UUID, *, status: str | None, after: int | None, limit: int
+    ) -> list[Recipient]:
+        """Return up to ``limit`` recipients in the order of the audience, those after a position."""
+        if status is not None and status not in STATUSES:
+            raise Invalid("status", f"is {status[:40]!r}", remedy=f"give one of {', '.join(STATUSES)}")
+        r, m = campaign_recipients.c, messages.c
+        query = (
+            select(
+                r.position,
+                r.address,
+                r.contact_id,
+                r.instance_id,
+                r.variant,
+                func.coalesce(m.status, r.status).label("status"),
+                func.coalesce(r.reason, m.failure_reason).label("reason"),
+                m.failure_code,
+                r.attempt,
+                r.message_id,
+                m.sent_at,
+                m.delivered_at,
+                m.read_at,
+                r.replied_at,
+            )
+            .select_from(campaign_recipients)
+            .outerjoin(messages, m.id == r.message_id)
+            .where(r.campaign_id == campaign_id)
+            .order_by(r.position)
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(r.position > after)
+        if status is not None:
+            query = query.where(or_(m.status == status, (r.status == status) & m.id.is_(None)))
+        async with self._database.tenant(organization_id) as connection:
+            await owned(connection, organization_id, campaign_id)
+            return [Recipient(**row._mapping) for row in await connection.execute(query)]
+
+    async def ledger(self, organization_id: UUID, campaign_id: UUID) -> Ledger:
+        """Account for every recipient, and name what does not fit."""
+        now = moment(self._clock())
+        async with self._database.tenant(organization_id) as connection:
+            campaign = await owned(connection, organization_id, campaign_id)
+            progress, mismatches = await balance(connection, campaign, now=now)
+            mismatches += await without_jobs(connection, self._queues, campaign, now=now)
+        return ledger_of(progress, mismatches)
+
+    async def rehearse(
+        self, organization_id: UUID, campaign_id: UUID, *, start: datetime | None = None
+    ) -> tuple[Rehearsal, dict[str, int]]:
+        """Play the rest of the campaign on a virtual clock; return it, and who is left out, by reason."""
+        now = moment(self._clock())
+        async with self._database.tenant(organization_id) as connection:
+            campaign = await owned(connection, organization_id, campaign_id)
+            frozen = campaign.frozen_at is not None
+            plan = Plan(
+                organization_id=organization_id,
+                campaign_id=new_id(),
+                audience=campaign.audience,
+                numbers=campaign.shares,
+                variants=campaign.content.shares,
+                at=now,
+                entries_of=campaign_id,
+                recipients_of=campaign_id if frozen else None,
+            )
+            rows = await groups_of(connection, plan, zone_field=campaign.pace.zone_field)
+        excluded: dict[str, int] = {}
+        counts: dict[tuple[str, str, bool], int] = {}
+        for row in rows:
+            if row.reason is not None:
+                excluded[row.reason] = excluded.get(row.reason, 0) + row.number
+                continue
+            zone = zone_of(row.prefix, given=row.zone, otherwise=campaign.pace.own_zone).key
+            key = (row.instance_id, zone, row.stranger)
+            counts[key] = counts.get(key, 0) + row.number
+        groups = [Group(instance_id=k[0], zone=k[1], stranger=k[2], count=number) for k, number in counts.items()]
+        begin = max(start or campaign.start_at or now, now)
+        policy = campaign.pace.at(self._per_minute)
+        played = await asyncio.to_thread(rehearse, groups, policy, start=begin)
+        return played, excluded
+
+
+async def _person(
+    connection: AsyncConnection, organization_id: UUID, *, contact_id: UUID | None, phone: str | None
+) -> tuple[str, dict[str, Any]]:
+    if (contact_id is None) is (phone is None):
+        raise Invalid("contact_id", "and phone are both given, or neither", remedy="give one of them")
+    query = select(contacts).where(contacts.c.organization_id == organization_id).limit(1)
+    address = ""
+    if phone is not None:
+        address = checked(phone, field="phone")
+        query = query.where(contacts.c.address == address)
+    else:
+        query = query.where(contacts.c.id == contact_id)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        if contact_id is not None:
+            raise Missing("contact", contact_id)
+        return address, {}
+    return row.address, {"name": row.name, "language": row.language, "tags": row.tags, "fields": row.fields}

@@ -1,0 +1,261 @@
+"""What the routes of campaigns take and give."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from berrante.messaging.campaigns import Campaign
+from berrante.messaging.campaigns.ledger import Ledger
+from berrante.messaging.campaigns.life import legal
+from berrante.messaging.campaigns.rehearsal import Rehearsal
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class CampaignIn(_In):
+    """A campaign to make: ``recipients`` or ``segment``, ``text`` or ``content``."""
+
+    name: str
+    instance_id: str | list[str] | dict[str, int]
+    text: str | None = None
+    content: dict[str, Any] | None = None
+    recipients: list[str | dict[str, Any]] | None = None
+    segment: str | None = None
+    rest_days: int | None = None
+    pace: dict[str, Any] | None = None
+
+
+class CampaignChange(_In):
+    """What is to change; what is left out stays."""
+
+    name: str | None = None
+    content: dict[str, Any] | None = None
+    text: str | None = None
+    pace: dict[str, Any] | None = None
+
+
+class ScheduleIn(_In):
+    """When to start; with a zone."""
+
+    start_at: datetime
+
+
+class RetryIn(_In):
+    """Which recipients: of one failure ``code``, or all that failed; ``in_doubt`` may be seen twice."""
+
+    code: Annotated[str, Field(max_length=100)] | None = None
+    in_doubt: bool = False
+
+
+class PreviewIn(_In):
+    """For whom: a contact, or a number of whom nothing but ``params`` is known."""
+
+    contact_id: UUID | None = None
+    phone: str | None = None
+    params: dict[str, str] | None = None
+    variant: str | None = None
+
+
+class TestIn(PreviewIn):
+    """A preview that is sent ``to`` a number of one's own, by the campaign's first number."""
+
+    to: str
+
+
+class RehearseIn(_In):
+    """From when; without it from the scheduled start, or now."""
+
+    start_at: datetime | None = None
+
+
+class SettingsIn(_In):
+    """Opt-out words by language (null: the usual ones), and for how many hours an answer counts as one."""
+
+    opt_out_words: dict[str, list[str]] | None = None
+    reply_hours: int = 72
+
+
+class SettingsOut(BaseModel):
+    """The settings that hold."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    opt_out_words: dict[str, list[str]]
+    reply_hours: int
+
+
+class CampaignOut(BaseModel):
+    """One campaign; ``legal`` are the moves that it can make, ``progress`` was counted at ``progress_at``."""
+
+    id: UUID
+    name: str
+    instance_id: str
+    numbers: dict[str, int]
+    content: dict[str, Any]
+    audience: dict[str, Any]
+    pace: dict[str, Any]
+    status: str
+    reason: str | None
+    legal: list[str]
+    start_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    progress: dict[str, Any] | None
+    progress_at: datetime | None
+
+
+class CampaignsOut(BaseModel):
+    """A page; give ``next`` as ``before`` to have the page after it, null if this is the last."""
+
+    data: list[CampaignOut]
+    next: UUID | None
+
+
+class RecipientOut(BaseModel):
+    """One recipient; ``status`` is its message's once there is one."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    position: int
+    address: str
+    contact_id: UUID | None
+    instance_id: str
+    variant: str
+    status: str
+    reason: str | None
+    failure_code: str | None
+    attempt: int
+    message_id: UUID | None
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    read_at: datetime | None
+    replied_at: datetime | None
+
+
+class RecipientsOut(BaseModel):
+    """A page; give ``next`` as ``after`` to have the page after it, null if this is the last."""
+
+    data: list[RecipientOut]
+    next: int | None
+
+
+class MismatchOut(BaseModel):
+    """Something that does not fit; ``where`` are positions, at most 20 of ``count``."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    kind: str
+    meaning: str
+    count: int
+    where: list[int]
+
+
+class LedgerOut(BaseModel):
+    """``planned = sent + failed + skipped + in_doubt + open``."""
+
+    planned: int
+    sent: int
+    failed: int
+    skipped: int
+    in_doubt: int
+    open: int
+    excluded: dict[str, int]
+    is_clean: bool
+    mismatches: list[MismatchOut]
+
+
+class RehearsalOut(BaseModel):
+    """How it would go; ends are null if it takes more than a year."""
+
+    recipients: int
+    start: datetime
+    end_p50: datetime | None
+    end_p90: datetime | None
+    runs: int
+    per_hour: dict[str, int]
+    by_number: dict[str, int]
+    excluded: dict[str, int]
+
+
+class AudienceOut(BaseModel):
+    """Whom a start would take now, and leave out by reason."""
+
+    planned: int
+    excluded: dict[str, int]
+
+
+class PreviewOut(BaseModel):
+    """What the contact would get."""
+
+    variant: str
+    content: dict[str, Any]
+
+
+class RetriedOut(BaseModel):
+    """How many recipients are written to again."""
+
+    recipients: int
+
+
+class TestOut(BaseModel):
+    """The message that was sent to oneself."""
+
+    message_id: UUID
+
+
+def campaign_out(campaign: Campaign) -> CampaignOut:
+    """Return a campaign as the API shows it."""
+    return CampaignOut(
+        id=campaign.id,
+        name=campaign.name,
+        instance_id=campaign.instance_id,
+        numbers=dict(campaign.numbers),
+        content=campaign.content.stored(),
+        audience=campaign.audience.stored(),
+        pace=campaign.pace.stored(),
+        status=campaign.status.value,
+        reason=campaign.reason,
+        legal=list(legal(campaign.status)),
+        start_at=campaign.start_at,
+        started_at=campaign.started_at,
+        finished_at=campaign.finished_at,
+        created_at=campaign.created_at,
+        updated_at=campaign.updated_at,
+        progress=dict(campaign.counts) if campaign.counts is not None else None,
+        progress_at=campaign.counted_at,
+    )
+
+
+def ledger_out(ledger: Ledger) -> LedgerOut:
+    """Return a ledger as the API shows it."""
+    return LedgerOut(
+        planned=ledger.planned,
+        sent=ledger.sent,
+        failed=ledger.failed,
+        skipped=ledger.skipped,
+        in_doubt=ledger.in_doubt,
+        open=ledger.open,
+        excluded=ledger.excluded,
+        is_clean=ledger.is_clean,
+        mismatches=[MismatchOut.model_validate(each) for each in ledger.mismatches],
+    )
+
+
+def rehearsal_out(played: Rehearsal, excluded: dict[str, int]) -> RehearsalOut:
+    """Return a rehearsal as the API shows it."""
+    return RehearsalOut(
+        recipients=played.recipients,
+        start=played.start,
+        end_p50=played.end_p50,
+        end_p90=played.end_p90,
+        runs=played.runs,
+        per_hour={hour.isoformat(): number for hour, number in played.per_hour.items()},
+        by_number=played.by_number,
+        excluded=excluded,
+    )

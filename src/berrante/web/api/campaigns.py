@@ -1,0 +1,242 @@
+"""``/v1/campaigns``: make, move, look into and account for an organization's campaigns."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+
+from berrante.messaging.campaigns.replies import change_settings, settings_of
+from berrante.messaging.campaigns.retrying import Retry
+from berrante.messaging.errors import Invalid, Missing
+from berrante.web.api.campaign_shapes import (
+    AudienceOut,
+    CampaignChange,
+    CampaignIn,
+    CampaignOut,
+    CampaignsOut,
+    LedgerOut,
+    PreviewIn,
+    PreviewOut,
+    RecipientOut,
+    RecipientsOut,
+    RehearsalOut,
+    RehearseIn,
+    RetriedOut,
+    RetryIn,
+    ScheduleIn,
+    SettingsIn,
+    SettingsOut,
+    TestIn,
+    TestOut,
+    campaign_out,
+    ledger_out,
+    rehearsal_out,
+)
+from berrante.web.auth import CurrentKey
+from berrante.web.services import services
+
+router = APIRouter(tags=["campaigns"])
+
+
+@router.post("/campaigns", status_code=201, summary="Make a campaign")
+async def create(request: Request, key: CurrentKey, body: CampaignIn) -> CampaignOut:
+    """Make a draft; nothing is sent until it is started or scheduled."""
+    made = await services(request).campaigns.create(
+        organization_id=key.organization_id,
+        instance_id=body.instance_id,
+        name=body.name,
+        content=_content(body.text, body.content, needed=True),
+        recipients=body.recipients,
+        segment=body.segment,
+        rest_days=body.rest_days,
+        pace=body.pace,
+    )
+    return campaign_out(made)
+
+
+@router.get("/campaigns", summary="List campaigns")
+async def list_campaigns(
+    request: Request,
+    key: CurrentKey,
+    limit: Annotated[int, Query(ge=1, le=200, description="Campaigns at most.")] = 50,
+    before: Annotated[UUID | None, Query(description="Only those older than this campaign.")] = None,
+) -> CampaignsOut:
+    """Return the organization's campaigns, newest first."""
+    found = await services(request).campaigns.list(key.organization_id, limit + 1, before)
+    page = [campaign_out(each) for each in found[:limit]]
+    return CampaignsOut(data=page, next=page[-1].id if len(found) > limit else None)
+
+
+@router.get("/campaigns/settings", summary="Opt-out words and reply window")
+async def read_settings(request: Request, key: CurrentKey) -> SettingsOut:
+    """Return the words by which contacts opt out, and for how many hours an answer is one to a campaign."""
+    return SettingsOut.model_validate(await settings_of(services(request).database, key.organization_id))
+
+
+@router.put("/campaigns/settings", summary="Change opt-out words and reply window")
+async def put_settings(request: Request, key: CurrentKey, body: SettingsIn) -> SettingsOut:
+    """Store the organization's own words and window."""
+    changed = await change_settings(
+        services(request).database,
+        key.organization_id,
+        opt_out_words=body.opt_out_words,
+        reply_hours=body.reply_hours,
+    )
+    return SettingsOut.model_validate(changed)
+
+
+@router.get("/campaigns/{campaign_id}", summary="One campaign")
+async def show(request: Request, key: CurrentKey, campaign_id: UUID) -> CampaignOut:
+    """Return a campaign with what was counted last; the ledger counts anew."""
+    found = await services(request).campaigns.get(key.organization_id, campaign_id)
+    if found is None:
+        raise Missing("campaign", campaign_id)
+    return campaign_out(found)
+
+
+@router.patch("/campaigns/{campaign_id}", summary="Change a campaign")
+async def change(request: Request, key: CurrentKey, campaign_id: UUID, body: CampaignChange) -> CampaignOut:
+    """Change name, content or pace, also while it runs."""
+    changed = await services(request).campaigns.update(
+        key.organization_id,
+        campaign_id,
+        name=body.name,
+        content=_content(body.text, body.content, needed=False),
+        pace=body.pace,
+    )
+    return campaign_out(changed)
+
+
+@router.delete("/campaigns/{campaign_id}", status_code=204, summary="Delete a draft")
+async def delete(request: Request, key: CurrentKey, campaign_id: UUID) -> None:
+    """Delete a draft; a campaign that was started stays, with its recipients."""
+    await services(request).campaigns.delete(key.organization_id, campaign_id)
+
+
+@router.post("/campaigns/{campaign_id}/schedule", summary="Start later")
+async def schedule(request: Request, key: CurrentKey, campaign_id: UUID, body: ScheduleIn) -> CampaignOut:
+    """Let it start by itself."""
+    moved = await services(request).campaigns.schedule(key.organization_id, campaign_id, start_at=body.start_at)
+    return campaign_out(moved)
+
+
+@router.post("/campaigns/{campaign_id}/start", summary="Start now")
+async def start(request: Request, key: CurrentKey, campaign_id: UUID) -> CampaignOut:
+    """Freeze the audience and begin to send; again, nothing changes."""
+    return campaign_out(await services(request).campaigns.start(key.organization_id, campaign_id))
+
+
+@router.post("/campaigns/{campaign_id}/pause", summary="Pause")
+async def pause(request: Request, key: CurrentKey, campaign_id: UUID) -> CampaignOut:
+    """Send nothing more after the message that is on its way."""
+    return campaign_out(await services(request).campaigns.pause(key.organization_id, campaign_id))
+
+
+@router.post("/campaigns/{campaign_id}/resume", summary="Go on")
+async def resume(request: Request, key: CurrentKey, campaign_id: UUID) -> CampaignOut:
+    """Go on with whoever was not written to."""
+    return campaign_out(await services(request).campaigns.resume(key.organization_id, campaign_id))
+
+
+@router.post("/campaigns/{campaign_id}/cancel", summary="End it")
+async def cancel(request: Request, key: CurrentKey, campaign_id: UUID) -> CampaignOut:
+    """Skip whoever was not written to."""
+    return campaign_out(await services(request).campaigns.cancel(key.organization_id, campaign_id))
+
+
+@router.post("/campaigns/{campaign_id}/retry", summary="Write again to those that failed")
+async def retry(request: Request, key: CurrentKey, campaign_id: UUID, body: RetryIn | None = None) -> RetriedOut:
+    """Make new attempts for recipients whose message failed."""
+    which = Retry(code=body.code, in_doubt=body.in_doubt) if body else Retry()
+    number = await services(request).campaigns.retry(key.organization_id, campaign_id, which)
+    return RetriedOut(recipients=number)
+
+
+@router.post("/campaigns/{campaign_id}/duplicate", status_code=201, summary="Copy as a draft")
+async def duplicate(request: Request, key: CurrentKey, campaign_id: UUID) -> CampaignOut:
+    """Make a draft of the same content, audience, numbers and pace."""
+    return campaign_out(await services(request).campaigns.duplicate(key.organization_id, campaign_id))
+
+
+@router.post("/campaigns/{campaign_id}/preview", summary="What a contact would get")
+async def preview(request: Request, key: CurrentKey, campaign_id: UUID, body: PreviewIn) -> PreviewOut:
+    """Render the content for one contact; nothing is sent."""
+    rendered = await services(request).campaign_account.preview(
+        key.organization_id, campaign_id, **body.model_dump(exclude={"to"})
+    )
+    return PreviewOut(variant=rendered.variant, content=rendered.content)
+
+
+@router.post("/campaigns/{campaign_id}/test", status_code=202, summary="Send it to oneself")
+async def send_test(request: Request, key: CurrentKey, campaign_id: UUID, body: TestIn) -> TestOut:
+    """Send what a contact would get to a number of one's own; the campaign's counts do not change."""
+    campaign = await services(request).campaigns.get(key.organization_id, campaign_id)
+    if campaign is None:
+        raise Missing("campaign", campaign_id)
+    person = (
+        body if body.contact_id is not None or body.phone is not None else body.model_copy(update={"phone": body.to})
+    )
+    rendered = await services(request).campaign_account.preview(
+        key.organization_id, campaign_id, **person.model_dump(exclude={"to"})
+    )
+    if rendered.content["type"] != "text":
+        raise Invalid("content", f"is of type {rendered.content['type']}", remedy="only texts can be sent so far")
+    message_id = await services(request).outbound.send(
+        organization_id=key.organization_id,
+        instance_id=campaign.instance_id,
+        to=body.to,
+        text=rendered.content["text"],
+    )
+    return TestOut(message_id=message_id)
+
+
+@router.get("/campaigns/{campaign_id}/audience", summary="Whom it would write to")
+async def audience(request: Request, key: CurrentKey, campaign_id: UUID) -> AudienceOut:
+    """Count whom a start would take now, and leave out by reason, without storing anything."""
+    counts = await services(request).campaigns.audience(key.organization_id, campaign_id)
+    return AudienceOut(planned=counts.pop("planned", 0), excluded=counts)
+
+
+@router.get("/campaigns/{campaign_id}/recipients", summary="Its recipients")
+async def recipients(  # noqa: PLR0917  FastAPI passes them by name
+    request: Request,
+    key: CurrentKey,
+    campaign_id: UUID,
+    limit: Annotated[int, Query(ge=1, le=500, description="Recipients at most.")] = 100,
+    after: Annotated[int | None, Query(ge=0, description="Only those after this position.")] = None,
+    status: Annotated[str | None, Query(description="Only those of this status.")] = None,
+) -> RecipientsOut:
+    """Return recipients in the order of the audience, the excluded ones too."""
+    found = await services(request).campaign_account.recipients(
+        key.organization_id, campaign_id, status=status, after=after, limit=limit + 1
+    )
+    page = [RecipientOut.model_validate(each) for each in found[:limit]]
+    return RecipientsOut(data=page, next=page[-1].position if len(found) > limit else None)
+
+
+@router.get("/campaigns/{campaign_id}/ledger", summary="The account")
+async def ledger(request: Request, key: CurrentKey, campaign_id: UUID) -> LedgerOut:
+    """Account for every recipient, and name each mismatch."""
+    return ledger_out(await services(request).campaign_account.ledger(key.organization_id, campaign_id))
+
+
+@router.post("/campaigns/{campaign_id}/rehearse", summary="Play it on a virtual clock")
+async def rehearse(
+    request: Request, key: CurrentKey, campaign_id: UUID, body: RehearseIn | None = None
+) -> RehearsalOut:
+    """Return when it would end, and how many would be sent in each hour."""
+    start_at = body.start_at if body else None
+    if start_at is not None and start_at.tzinfo is None:
+        raise Invalid("start_at", "has no zone", remedy="give one, for instance 2026-11-27T18:00:00-03:00")
+    played, excluded = await services(request).campaign_account.rehearse(
+        key.organization_id, campaign_id, start=start_at
+    )
+    return rehearsal_out(played, excluded)
+
+
+def _content(text: str | None, content: dict[str, object] | None, *, needed: bool) -> object:
+    if text is not None and content is not None:
+        raise Invalid("text", "and content are both given", remedy="give one of them")
+    if needed and text is None and content is None:
+        raise Invalid("text", "is missing", remedy="give text or content")
+    return text if content is None else content

@@ -1,0 +1,17 @@
+// What each contact saw. A phone shows a message id once, however often it comes; `copies` counts how often it came.
+export class Ledger {
+  #seen = new Map();
+
+  /** Returns whether the contact had not seen it. */
+  show({ account, contact, id, text }) {
+    const key = `${account} ${contact} ${id}`;
+    const known = this.#seen.get(key);
+    if (known) known.copies++;
+    else this.#seen.set(key, { account, contact, id, text, copies: 1 });
+    return !known;
+  }
+
+  list() {
+    return [...this.#seen.values()];
+  }
+}
