@@ -2,14 +2,18 @@
 
 import asyncio
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import insert, update
 
 from berrante.engine import RateLimited, Snooze
 from berrante.gateways.protocol import TemplateContent
 from berrante.gateways.refusals import refusal
+from berrante.messaging.campaigns.models import campaign_recipients, campaigns
+from berrante.messaging.clock import moment
 from berrante.messaging.cloud_numbers import CloudNumbers
+from berrante.messaging.messages.models import messages
 from berrante.messaging.outbound.signals import Held, RateChanged, Suppressed
 from berrante.messaging.queues import QueueName
 from tests.cloud.rules import cloud_number, set_number, wrote
@@ -22,10 +26,35 @@ OTHER = TemplateContent(name="offer", language="pt_BR")
 
 
 async def campaign_message(platform: Platform, to: str = "+5511999990001", content: TemplateContent = TEMPLATE):
-    """Store a message as a campaign's."""
+    """Store a message as that of a running campaign."""
     message_id = await platform.queued_message(to=to, content=content)
+    campaign = {
+        "id": uuid4(),
+        "organization_id": platform.organization.id,
+        "instance_id": "shop",
+        "name": "News",
+        "content": {},
+        "audience": {},
+        "pace": {},
+        "status": "running",
+    }
+    recipient = {
+        "campaign_id": campaign["id"],
+        "position": 1,
+        "organization_id": platform.organization.id,
+        "address": to,
+        "instance_id": "shop",
+        "variant": "A",
+        "params": {},
+        "stranger": False,
+        "status": "written",
+        "not_before": moment(platform.clock()),
+        "message_id": message_id,
+    }
     async with platform.database.begin() as connection:
-        await connection.exec_driver_sql("UPDATE messages SET origin = 'campaign' WHERE id = $1", (message_id,))
+        await connection.execute(insert(campaigns).values(campaign))
+        await connection.execute(insert(campaign_recipients).values(recipient))
+        await connection.execute(update(messages).where(messages.c.id == message_id).values(origin="campaign"))
     return message_id
 
 
@@ -125,8 +154,8 @@ async def test_an_expired_token_holds_every_number_of_the_account_until_there_is
     message_id = await platform.queued_message(content=TEMPLATE)
     platform.gateway.answers.append(refusal("190"))
 
-    assert await send(platform, message_id) == Snooze(30_000)
-    assert await send(platform, message_id) == Snooze(60_000)
+    assert await send(platform, message_id) == RateLimited(30_000)
+    assert await send(platform, message_id) == RateLimited(60_000)
     by_number = {
         id_: await numbers(platform).holds(platform.organization.id, id_) for id_ in ("shop", "support", "stranger")
     }

@@ -27,9 +27,10 @@ class Passes:
 
 @dataclass(frozen=True, slots=True)
 class Rests:
-    """Not now."""
+    """Not now; ``of_number`` says that this goes for all messages of the number."""
 
     delay_ms: int
+    of_number: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,9 @@ async def verdict(
         instance_id=whom.pair.instance_id,
         now=moment(now_ms),
     )
+    lane = standing((hold for hold in holds if hold.stops_number), is_campaign=False, now_ms=now_ms)
+    if isinstance(lane, int) and lane:
+        return Rests(lane, of_number=True)
     rest = standing(holds, is_campaign=whom.origin is Origin.CAMPAIGN, now_ms=now_ms)
     if isinstance(rest, Stopped):
         return NotWanted(rest.reason)

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from berrante.engine import Job, Snooze, Unrecoverable
+from berrante.engine import Job, RateLimited, Snooze, Unrecoverable
 from berrante.gateways.protocol import Content, Gateway, InDoubt, OutboundMessage, SendError
 from berrante.messaging.clock import Clock, milliseconds
 from berrante.messaging.contacts.consent import Refusal, refusal
@@ -51,7 +51,7 @@ class _Settled:
     told: list[Told]
 
 
-_Decided = tuple[Content, Claim] | Snooze | _Settled
+_Decided = tuple[Content, Claim] | Snooze | RateLimited | _Settled
 
 
 class OutboundHandler:
@@ -125,7 +125,7 @@ class OutboundHandler:
                 case Send():
                     decided = await self._claimed(connection, payload, found, gateway=gateway.name, now_ms=now_ms)
         match decided:
-            case Snooze():
+            case Snooze() | RateLimited():
                 return decided
             case _Settled(outcome, told):
                 await enqueue(self._queues, told)
@@ -153,13 +153,14 @@ class OutboundHandler:
             last_wrote_at=found.last_wrote_at,
         )
         match await gate.verdict(connection, content, whom, gateway=gateway, now_ms=now_ms):
-            case gate.Rests(delay_ms):
-                return Snooze(delay_ms)
+            case gate.Rests(delay_ms, of_number):
+                # Its whole lane rests rather than this job: the order stays, and the next is not even started.
+                return RateLimited(delay_ms) if of_number else Snooze(delay_ms)
             case gate.Refused(error):
                 return await _settled(connection, found, now_ms, MessageStatus.FAILED, str(error), code=error.code)
-            case gate.NotWanted(reason):
+            case gate.NotWanted(reason) if found.status is not MessageStatus.SENDING:
                 return await _settled(connection, found, now_ms, MessageStatus.SKIPPED, reason)
-            case gate.Passes():
+            case gate.Passes() | gate.NotWanted():  # what may be out already is sent again under its wire id
                 return content, await claims.claim(connection, found, now_ms=now_ms)
 
     async def _refusal(self, connection: AsyncConnection, payload: SendPayload, found: Found) -> Refusal | None:

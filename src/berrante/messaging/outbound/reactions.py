@@ -81,7 +81,8 @@ class Reactions:
             case Postpone(delay_ms, holds, counted):
                 if lasting is not None and not counted:
                     # Somebody may end the hold before its time.
-                    return Snooze(min(delay_ms, LOOK_MS))
+                    delay_ms = min(delay_ms, LOOK_MS)
+                    return RateLimited(delay_ms) if lasting.stops_number else Snooze(delay_ms)
                 if holds is Scope.NUMBER:
                     return RateLimited(delay_ms)  # its lane rests, for all workers
                 if holds is not None:

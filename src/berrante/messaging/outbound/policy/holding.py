@@ -24,6 +24,11 @@ class Hold:
     campaigns_only: bool
     until_ms: int | None
 
+    @property
+    def stops_number(self) -> bool:
+        """Whether nothing at all goes out over the number: its whole lane rests then, and stays in order."""
+        return self.what in {"number", "account"} and not self.campaigns_only
+
 
 def template_hold(name: str, language: str) -> str:
     """Return the name of what holds a template."""
