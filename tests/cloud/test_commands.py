@@ -19,6 +19,7 @@ from tests.waiting import until
 _runner = CliRunner()
 
 
+@pytest.mark.timeout(300)  # four processes, one after another
 async def test_a_number_is_connected_shown_and_released(redis_url: str, database_url: str, prefix: str, tmp_path: Path):
     key = new_key()
     engines = {
