@@ -356,3 +356,19 @@ async def test_a_cancelled_worker_leaves_no_batch_running(queue: Queue, connecti
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await asyncio.wait_for(ended.wait(), 20)
+
+
+async def test_jobs_that_take_long_share_their_run_with_no_others(
+    queue: Queue, connection: Connection, probe: Probe
+) -> None:
+    runs: list[list[str]] = []
+
+    async def handle(jobs: Sequence[Job]) -> None:
+        runs.append([job.name for job in jobs])
+
+    names = ["quick", "slow", "quick", "slow", "quick"]
+    await queue.add_bulk([NewJob(name, 1) for name in names])
+    options = WorkerOptions(batch=Batch(size=5, alone=frozenset({"slow"})), concurrency=3)
+    async with working("q", handle, connection, options, prefix=queue.prefix, probe=probe):
+        await probe.seen(JobCompleted, 5)
+    assert sorted(runs) == [["quick"], ["quick"], ["quick"], ["slow"], ["slow"]]

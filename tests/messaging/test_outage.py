@@ -28,7 +28,7 @@ async def test_messages_wait_for_a_database_that_was_killed(
     await Instances(database).create(organization_id=organization.id, id="sales")
     queues = open_queues(connection, prefix=prefix)
     notices: list[Notice] = []
-    handler = batch_handlers(database=database, queues=queues)[QueueName.MESSAGE]
+    handler = batch_handlers(database=database, queues=queues, gateways={})[QueueName.MESSAGE]
     options = WorkerOptions(batch=Batch(size=10))
     worker = Worker("message", handler, connection, options, prefix=prefix, listener=notices.append)
     running = asyncio.create_task(worker.run())

@@ -8,6 +8,7 @@ from typing import Final
 
 from berrante.engine import Backoff, Batch, GroupLimits, GroupRate, JobOptions, RateLimit, Retention, WorkerOptions
 from berrante.messaging.maintenance import KeptFor
+from berrante.messaging.messages.jobs import MEDIA
 from berrante.messaging.queues import QueueName
 from berrante.settings import RateScope, Settings
 
@@ -30,7 +31,7 @@ GROUPED_BY: Final = {
 #: A number's messages are handled in order, and no endpoint takes all places of the worker.
 _AT_ONCE: Final = {QueueName.MESSAGE: 1, QueueName.WEBHOOK: 5}
 #: What comes in is stored in few statements: a batch is many jobs of one number, in order, or of several numbers.
-_BATCHES: Final = {QueueName.MESSAGE: Batch(size=100)}
+_BATCHES: Final = {QueueName.MESSAGE: Batch(size=100, alone=frozenset({MEDIA}))}
 
 
 def job_options(settings: Settings) -> Mapping[QueueName, JobOptions]:

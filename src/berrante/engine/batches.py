@@ -34,6 +34,7 @@ class Batches:
         self.padding = 0  # places that running batches leave empty: no other job may have them
         self._handler = handler
         self._size = options.size
+        self._alone = options.alone
         self._wait_s = options.wait_ms / 1_000
         self._concurrency = concurrency
         self._gathered: list[_Place] = []
@@ -84,10 +85,12 @@ class Batches:
         count = 0
         for _, mates in groupby(self._gathered, key=lambda place: place.job.slot):
             together = list(mates)
-            if count and count + together[0].job.batch_mates > self._size:  # some of them may be just about to come
+            alone = together[0].job.name in self._alone
+            # Some of the mates may be just about to come.
+            if count and (alone or count + together[0].job.batch_mates > self._size):
                 break
             count += len(together)
-            if count >= self._size:
+            if alone or count >= self._size:
                 break
         return count
 

@@ -118,12 +118,16 @@ class RateLimit:
 class Batch:
     """Up to ``size`` jobs are handled in one run; one that is not full begins ``wait_ms`` after its first job came.
 
+    Jobs of a name in ``alone`` share a run with none but those of their group that were taken with them: they take
+    long, and no other's outcome is to wait for theirs.
+
     >>> Batch(size=50, wait_ms=200).size
     50
     """
 
     size: int
     wait_ms: int = 0
+    alone: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= MAX_BATCH:

@@ -1,7 +1,7 @@
 """The check that stands at the door of every job: the instance is the organization's own."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
@@ -31,22 +31,32 @@ async def gateway_of(connection: AsyncConnection, *, organization_id: UUID, inst
     query = select(instances.c.organization_id, instances.c.gateway).where(instances.c.id == instance_id)
     row = (await connection.execute(query)).one_or_none() if is_instance_id(instance_id) else None
     if row is None or row.organization_id != organization_id:
-        raise refused(organization_id, instance_id, {instance_id: row.organization_id} if row else {})
+        raise refused(organization_id, instance_id, is_there=row is not None)
     gateway: str = row.gateway
     return gateway
 
 
-async def owners(connection: AsyncConnection, instance_ids: Collection[str]) -> dict[str, UUID]:
-    """Return whose each of the instances is, as far as the connection sees any."""
+async def gateways_of(
+    connection: AsyncConnection, *, organization_id: UUID, instance_ids: Collection[str]
+) -> dict[str, str]:
+    """Return the names of the gateways of those instances that are the organization's own."""
     possible = {instance_id for instance_id in instance_ids if is_instance_id(instance_id)}
-    query = select(instances.c.id, instances.c.organization_id).where(instances.c.id.in_(possible))
-    return {row.id: row.organization_id for row in await connection.execute(query)}
+    query = select(instances.c.id, instances.c.gateway).where(
+        instances.c.organization_id == organization_id, instances.c.id.in_(possible)
+    )
+    return {row.id: row.gateway for row in await connection.execute(query)}
 
 
-def refused(organization_id: UUID, instance_id: str, owned: Mapping[str, UUID]) -> Unrecoverable:
-    """Return the error of a job whose instance is not its organization's, by what ``owners`` answered."""
+async def is_known(connection: AsyncConnection, instance_id: str) -> bool:
+    """Tell whether there is such an instance, of whatever organization that the connection sees."""
+    query = select(instances.c.id).where(instances.c.id == instance_id)
+    return is_instance_id(instance_id) and (await connection.execute(query)).one_or_none() is not None
+
+
+def refused(organization_id: UUID, instance_id: str, *, is_there: bool) -> Unrecoverable:
+    """Return the error of a job whose instance is not its organization's; ``is_there`` if it is another's."""
     if not is_instance_id(instance_id):
         return Unrecoverable(f"instanceId is {instance_id[:60]!r}: give 1 to 40 of a-z, 0-9 and '-'")
-    if instance_id not in owned:
+    if not is_there:
         return Unrecoverable(f"no such instance: {instance_id!r}")
     return Unrecoverable(f"instance {instance_id!r} does not belong to organization {organization_id}")

@@ -1,0 +1,150 @@
+"""An organization's share of a batch: its messages and receipts in one transaction, and the jobs that follow."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from berrante.engine import Job, NewJob, Unrecoverable
+from berrante.messaging.automations.jobs import step_job
+from berrante.messaging.clock import Clock, milliseconds, moment
+from berrante.messaging.endpoints.emitting import Told as Delivery
+from berrante.messaging.endpoints.emitting import emit_all, enqueue
+from berrante.messaging.errors import ReceiptTooEarly
+from berrante.messaging.instances.tenancy import gateways_of, is_known, refused
+from berrante.messaging.messages import late_refusals, receipts
+from berrante.messaging.messages.incoming import Incoming, Stored, store
+from berrante.messaging.messages.jobs import media_job
+from berrante.messaging.messages.late_refusals import Stopped
+from berrante.messaging.messages.media import to_fetch
+from berrante.messaging.messages.receipts import Applied, Told
+from berrante.messaging.outbound.signals import Listener
+from berrante.messaging.queues import Queues
+from berrante.store import Database
+
+_Came = Mapping[str, Applied | Stored | None]
+_Outcomes = dict[str, object]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taken:
+    """A job, and what it asks for."""
+
+    job: Job
+    asks: Incoming | Told
+
+
+class Shares:
+    """Handles jobs of one organization; ``can_fetch`` tells of a gateway whether it fetches files."""
+
+    def __init__(
+        self,
+        database: Database,
+        queues: Queues,
+        *,
+        clock: Clock,
+        listener: Listener,
+        can_fetch: Callable[[str], bool],
+    ) -> None:
+        self._database = database
+        self._queues = queues
+        self._clock = clock
+        self._listener = listener
+        self._can_fetch = can_fetch
+
+    async def handle(self, share: Sequence[Taken]) -> _Outcomes:
+        """Store all, and return what came of each; raises if the transaction failed, and then nothing is stored."""
+        organization_id = share[0].asks.organization_id
+        async with self._database.tenant(organization_id) as connection:
+            names = {taken.asks.instance_id for taken in share}
+            gateways = await gateways_of(connection, organization_id=organization_id, instance_ids=names)
+            mine = [taken for taken in share if taken.asks.instance_id in gateways]
+            came = await self._store(connection, mine)
+            stopped = await self._stop(connection, mine, came, gateways)
+            happenings = [
+                happening for taken in mine if (each := came[taken.job.id]) is not None for happening in each.happenings
+            ]
+            told = await emit_all(connection, happenings)
+        outcomes: _Outcomes
+        try:
+            await self._follow(mine, came, gateways, told)
+            for stop in stopped:
+                await stop.tell(self._listener)
+        except Exception as error:  # noqa: BLE001  the rows are there: each job runs again, finds them and adds theirs
+            outcomes = {taken.job.id: error for taken in mine}
+        else:
+            outcomes = {taken.job.id: _outcome(taken, came[taken.job.id]) for taken in mine}
+        for taken in share:
+            if taken.asks.instance_id not in gateways:
+                outcomes[taken.job.id] = await self._refusal(taken)
+        return outcomes
+
+    async def _store(self, connection: AsyncConnection, mine: Sequence[Taken]) -> _Came:
+        if not mine:
+            return {}
+        organization_id, now = mine[0].asks.organization_id, moment(self._clock())
+        told = {taken.job.id: taken.asks for taken in mine if isinstance(taken.asks, Told)}
+        written = {taken.job.id: taken.asks for taken in mine if isinstance(taken.asks, Incoming)}
+        # Receipts first: an answer counts for a campaign's message that is known to be sent.
+        applied = await receipts.apply(connection, organization_id, list(told.values()), now=now)
+        stored = await store(connection, organization_id, list(written.values()), now=now)
+        return {**dict(zip(told, applied, strict=True)), **dict(zip(written, stored, strict=True))}
+
+    async def _stop(
+        self, connection: AsyncConnection, mine: Sequence[Taken], came: _Came, gateways: Mapping[str, str]
+    ) -> list[Stopped]:
+        found = []
+        for taken in mine:
+            applied = came[taken.job.id]
+            if isinstance(taken.asks, Told) and isinstance(applied, Applied) and applied.is_news:
+                gateway = gateways[taken.asks.instance_id]
+                found.append(
+                    await late_refusals.stop(connection, taken.asks, applied, gateway=gateway, now_ms=self._clock())
+                )
+        return [each for each in found if each is not None]
+
+    async def _follow(
+        self, mine: Sequence[Taken], came: _Came, gateways: Mapping[str, str], told: Sequence[Delivery]
+    ) -> None:
+        """Add the jobs of what was committed, those too of messages that were known: they may have been lost."""
+        steps: dict[object, NewJob] = {}
+        files: dict[object, NewJob] = {}
+        now_ms = self._clock()
+        for taken in mine:
+            asks, each = taken.asks, came[taken.job.id]
+            if not isinstance(asks, Incoming) or not isinstance(each, Stored):
+                continue
+            for run in each.opened:
+                steps[run.id] = step_job(
+                    self._queues.automation,
+                    organization_id=asks.organization_id,
+                    instance_id=asks.instance_id,
+                    run_id=run.id,
+                    delay_ms=milliseconds(run.due_at) - now_ms,
+                )
+            if each.status != "echo" and to_fetch(asks.content) and self._can_fetch(gateways[asks.instance_id]):
+                files[each.message_id] = media_job(
+                    self._queues.message,
+                    organization_id=asks.organization_id,
+                    instance_id=asks.instance_id,
+                    message_id=each.message_id,
+                )
+        if steps:
+            await self._queues.automation.add_bulk(list(steps.values()))
+        await enqueue(self._queues, told)
+        if files:
+            await self._queues.message.add_bulk(list(files.values()))
+
+    async def _refusal(self, taken: Taken) -> Unrecoverable:
+        """Say why a job's number is none of its organization; only a view of all can tell."""
+        asks = taken.asks
+        async with self._database.platform(because="whether another organization has the number") as connection:
+            is_there = await is_known(connection, asks.instance_id)
+        return refused(asks.organization_id, asks.instance_id, is_there=is_there)
+
+
+def _outcome(taken: Taken, came: Applied | Stored | None) -> object:
+    if came is None:
+        assert isinstance(taken.asks, Told)
+        return ReceiptTooEarly(taken.asks.about, instance_id=taken.asks.instance_id)
+    return came.outcome
