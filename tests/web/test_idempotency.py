@@ -320,3 +320,20 @@ async def test_every_post_of_the_document_names_the_header(web: Web) -> None:
     for path, operation in posts.items():
         named = [each["name"] for each in operation.get("parameters", [])].count("Idempotency-Key")
         assert named == (1 if path.startswith("/v1/") else 0), path
+
+
+async def test_a_message_that_was_stored_before_its_process_died_is_one_message(web: Web) -> None:
+    of = web.application
+    (organization,) = await of.organizations.list()
+    await of.instances.create(organization_id=organization.id, id="sales")
+    path, body = "/v1/instances/sales/messages", {"to": "+5511987654321", "type": "text", "text": "Oi"}
+    first = (await web.post(path, json=body)).json()
+    # As if the process had ended between its commit and keeping the answer, and its job had been lost too.
+    await of.queues.outbound.remove(f"send-{first['id']}")
+    await web.change(answered_at=None, answer_status=None, lease_until=datetime.now(UTC) - timedelta(seconds=1))
+
+    assert (await web.post(path, json=body)).json() == first
+    (message,) = await of.messages.list(organization.id)
+    assert str(message.id) == first["id"]
+    assert message.wire_id == of.gateways["simulator"].wire_id(message.id)
+    assert await of.queues.outbound.get(f"send-{message.id}") is not None

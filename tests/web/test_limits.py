@@ -1,11 +1,14 @@
 """Rates of requests and quotas of organizations: exact, also at once, and explained by headers."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from berrante.app import Application
+from berrante.engine import Snooze
 from berrante.messaging import audit
+from berrante.messaging.campaigns.handler import CampaignHandler
 from berrante.messaging.errors import QuotaExceeded
 from berrante.messaging.limits import RateLimiter
 from berrante.messaging.quotas import Quota, admit_contacts
@@ -161,3 +164,43 @@ async def test_quotas_are_shown_with_what_is_used(application: Application) -> N
         shown = (await client.get("/v1/quotas", headers=acme.headers)).json()
     assert shown["quota"]["messages_per_day"] == 5
     assert shown["usage"] == {"messages_today": 0, "campaigns_running": 0, "contacts": 0}
+
+
+async def test_a_campaign_is_counted_too_when_it_resumes_runs_again_or_starts_by_itself(
+    application: Application,
+) -> None:
+    acme = await tenant(application)
+    await application.instances.create(organization_id=acme.organization_id, id="sales")
+    await _quota(application, acme.organization_id, campaigns_running=1)
+    own = {"organization_id": acme.organization_id, "instance_id": "sales", "body": "Oi"}
+    paused, running, timed = [
+        await application.campaigns.create(**own, name=name, recipients=["+5511987654321"])
+        for name in ("paused", "running", "timed")
+    ]
+    campaigns = application.campaigns
+    await campaigns.start(acme.organization_id, paused.id)
+    await campaigns.pause(acme.organization_id, paused.id)
+    await campaigns.schedule(acme.organization_id, timed.id, start_at=datetime.now(UTC) + timedelta(hours=1))
+    await campaigns.start(acme.organization_id, running.id)
+    with pytest.raises(QuotaExceeded):
+        await campaigns.resume(acme.organization_id, paused.id)
+
+    later = CampaignHandler(
+        database=application.database,
+        queues=application.queues,
+        gateways=application.gateways,
+        clock=lambda: application.connection.now_ms() + 2 * 3_600_000,
+    )
+    job = await application.queues.campaign.get(f"campaign-{timed.id}")
+    assert job is not None
+    assert isinstance(await later(job), Snooze)
+    waiting = await campaigns.get(acme.organization_id, timed.id)
+    assert waiting is not None
+    assert waiting.status == "scheduled"
+    assert (waiting.reason or "").startswith("waits to start: ")
+
+    await campaigns.cancel(acme.organization_id, running.id)
+    await later(job)
+    begun = await campaigns.get(acme.organization_id, timed.id)
+    assert begun is not None
+    assert (begun.status, begun.reason) == ("running", None)

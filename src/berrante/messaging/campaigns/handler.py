@@ -28,12 +28,14 @@ from berrante.messaging.campaigns.winding_down import skip_pending
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.endpoints.emitting import Told, emit, enqueue
 from berrante.messaging.endpoints.events import EventType
+from berrante.messaging.errors import QuotaExceeded
 from berrante.messaging.instances.tenancy import gateway_of
 from berrante.messaging.messages.origin import Origin
 from berrante.messaging.outbound.jobs import send_job
 from berrante.messaging.outbound.writing import gateway_named
 from berrante.messaging.payloads import read
 from berrante.messaging.queues import Queues
+from berrante.messaging.quotas.service import admit_campaign
 from berrante.store import Database
 
 #: How soon a campaign of which all is written looks whether all is sent.
@@ -91,7 +93,9 @@ class CampaignHandler:
                 if campaign.status is Status.SCHEDULED:
                     if campaign.start_at is not None and campaign.start_at > now:
                         return Snooze(_ms(min(campaign.start_at - now, _LONGEST)))
-                    await _set(connection, campaign.id, status=Status.RUNNING.value, started_at=now)
+                    if waits := await self._over_quota(connection, campaign):
+                        return waits
+                    await _set(connection, campaign.id, status=Status.RUNNING.value, started_at=now, reason=None)
                 elif campaign.status is not Status.RUNNING:
                     return await self._stopped(connection, campaign)
                 if campaign.frozen_at is None:
@@ -114,6 +118,15 @@ class CampaignHandler:
         if not found:
             raise Unrecoverable(f"instance {payload.instance_id!r} has no campaign {payload.campaign_id}")
         return found[0]
+
+    async def _over_quota(self, connection: AsyncConnection, campaign: Campaign) -> Snooze | None:
+        """Let a campaign whose hour has come wait, while the organization's quota is used up by others."""
+        try:
+            await admit_campaign(connection, campaign.organization_id)
+        except QuotaExceeded as error:
+            await _set(connection, campaign.id, reason=f"waits to start: {error}")
+            return Snooze(_ms(_LONGEST))
+        return None
 
     async def _stopped(self, connection: AsyncConnection, campaign: Campaign) -> object:
         if campaign.status is Status.CANCELLED and await skip_pending(connection, campaign.id):

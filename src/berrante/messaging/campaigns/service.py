@@ -206,7 +206,8 @@ class Campaigns:
     async def retry(self, organization_id: UUID, campaign_id: UUID, which: Retry) -> int:
         """Write again to recipients whose message failed, as new attempts; return how many there are.
 
-        The old messages stay as they are. Raises ``Missing``, or ``IllegalMove``.
+        The old messages stay as they are. Raises ``Missing``, ``IllegalMove``, or ``QuotaExceeded`` if the campaign had
+        ended and one more may not run.
         """
         async with self._database.tenant(organization_id) as connection:
             campaign = await owned(connection, organization_id, campaign_id, locked=True)
@@ -215,6 +216,7 @@ class Campaigns:
             number = await put_back(connection, campaign_id, which, at=moment(self._clock()))
             runs_again = number and campaign.status is Status.FINISHED
             if runs_again:
+                await admit_campaign(connection, organization_id)
                 await connection.execute(
                     update(campaigns)
                     .where(campaigns.c.id == campaign_id)
@@ -268,7 +270,7 @@ class Campaigns:
         )
         told: list[Told] = []
         async with self._database.tenant(organization_id) as connection:
-            if move is Move.START:
+            if step.target is Status.RUNNING:
                 waiting = await owned(connection, organization_id, campaign_id, locked=True)
                 if waiting.status in step.sources:
                     await admit_campaign(connection, organization_id)

@@ -17,6 +17,7 @@ from berrante.messaging.contacts.store import remember
 from berrante.messaging.errors import Invalid, Missing
 from berrante.messaging.fields import storable, text_body
 from berrante.messaging.instances.service import Instances
+from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
 from berrante.messaging.outbound.jobs import send_job
 from berrante.messaging.outbound.writing import gateway_named, write
@@ -82,26 +83,31 @@ class Outbound:
         text: str | None = None,
         content: Content | None = None,
         reply_to: str | None = None,
+        message_id: UUID | None = None,
     ) -> UUID:
         """Do as ``send``, but a Redis that is away after the commit is no error: whoever asked must not ask again.
 
+        With a ``message_id``, of an idempotency key, a message that is stored already stays as it is: a request whose
+        process was killed after the commit is done once.
+
         The reconciler enqueues the message within two minutes of Redis' return.
         """
-        message_id = await self._store(
+        stored_id = await self._store(
             organization_id=organization_id,
             instance_id=instance_id,
             to=to,
             text=text,
             content=content,
             reply_to=reply_to,
+            message_id=message_id,
         )
         try:
-            await self._enqueue(organization_id=organization_id, instance_id=instance_id, message_id=message_id)
+            await self._enqueue(organization_id=organization_id, instance_id=instance_id, message_id=stored_id)
         except Exception as error:
             if not is_unavailable(error):
                 raise
-            _log.warning("message %s waits for the reconciler: Redis is away: %s", message_id, error)
-        return message_id
+            _log.warning("message %s waits for the reconciler: Redis is away: %s", stored_id, error)
+        return stored_id
 
     async def _store(
         self,
@@ -112,7 +118,10 @@ class Outbound:
         text: str | None,
         content: Content | None,
         reply_to: str | None,
+        message_id: UUID | None = None,
     ) -> UUID:
+        if message_id is not None and await self._is_stored(organization_id, message_id):
+            return message_id
         address = await self._address(organization_id, instance_id, to)
         if content is None:
             content = TextContent(body=text_body(text or "", field="text"))
@@ -135,7 +144,13 @@ class Outbound:
                 content=content,
                 reply_to=reply_to,
                 at=now,
+                message_id=message_id,
             )
+
+    async def _is_stored(self, organization_id: UUID, message_id: UUID) -> bool:
+        mine = select(messages.c.id).where(messages.c.organization_id == organization_id, messages.c.id == message_id)
+        async with self._database.tenant(organization_id) as connection:
+            return (await connection.execute(mine)).one_or_none() is not None
 
     async def _address(self, organization_id: UUID, instance_id: str, to: str) -> str:
         try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.gateways.protocol import Content, Gateway, TextContent
@@ -28,14 +28,16 @@ async def write(
     text: str | None = None,
     content: Content | None = None,
     reply_to: str | None = None,
+    message_id: UUID | None = None,
 ) -> UUID:
     """Store a queued message and return its id; enqueue its job once the transaction is committed.
 
     Give ``content``, or ``text`` for a plain one. ``reply_to`` is WhatsApp's own id of the message that this answers.
+    A ``message_id`` that is stored already stays as it is.
     """
     if content is None:
         content = TextContent(body=text or "")
-    message_id = new_id()
+    message_id = message_id or new_id()
     row = {
         "id": message_id,
         "organization_id": organization_id,
@@ -50,7 +52,7 @@ async def write(
         "created_at": at,
         "updated_at": at,
     }
-    await connection.execute(insert(messages).values(row))
+    await connection.execute(insert(messages).values(row).on_conflict_do_nothing(index_elements=["id"]))
     return message_id
 
 

@@ -10,6 +10,7 @@ from berrante.messaging.errors import Missing
 from berrante.web.api.contents import EXAMPLES, MessageIn, TextIn, check_sendable
 from berrante.web.auth import CurrentKey
 from berrante.web.error_model import ERRORS
+from berrante.web.idempotency import idempotency_id
 from berrante.web.services import services
 
 router = APIRouter(tags=["messages"], responses=ERRORS)
@@ -34,6 +35,10 @@ async def send_message(
     check_sendable(body, gateway=instance.gateway)
     assert isinstance(body, TextIn)
     message_id = await of.outbound.accept(
-        organization_id=key.organization_id, instance_id=instance_id, to=body.to, text=body.text
+        organization_id=key.organization_id,
+        instance_id=instance_id,
+        to=body.to,
+        text=body.text,
+        message_id=idempotency_id(request),
     )
     return AcceptedOut(id=message_id)
