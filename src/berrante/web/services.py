@@ -7,6 +7,7 @@ from fastapi import Request
 
 from berrante.engine import Connection
 from berrante.gateways.baileys import Sidecars
+from berrante.gateways.media import MediaStore
 from berrante.gateways.protocol import EventSink, Gateway
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.audit import AuditLog
@@ -82,6 +83,8 @@ class Services(Protocol):
     def conversations(self) -> Conversations: ...
     @property
     def outbound(self) -> Outbound: ...
+    @property
+    def media(self) -> MediaStore: ...
     @property
     def metrics(self) -> Metrics: ...
     @property
