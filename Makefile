@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install assets up test check bench lock format clean
+.PHONY: install assets up test check audit bench lock format clean
 
 install: $(VENV)/installed
 
@@ -31,6 +31,12 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+
+# Asks PyPI's and npm's advisories. Where the index has none to ask it fails, rather than call that clean.
+audit: install
+	$(BIN)/uv tool run --from pip-audit==2.10.1 pip-audit --strict --disable-pip --require-hashes -r requirements/server.txt
+	cd frontend && ../$(BIN)/npm audit --package-lock-only
+	cd sidecar && ../$(BIN)/npm audit --package-lock-only
 
 bench: install
 	$(BIN)/python -m benchmarks compare

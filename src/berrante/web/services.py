@@ -15,7 +15,7 @@ from berrante.messaging.campaigns import CampaignAccount, Campaigns
 from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
 from berrante.messaging.conversations import Conversations
-from berrante.messaging.dead_letters import Triage
+from berrante.messaging.dead_letters import Healing, Triage
 from berrante.messaging.endpoints import Deliveries, Endpoints
 from berrante.messaging.idempotency import IdempotencyKeys
 from berrante.messaging.instances import Instances
@@ -89,6 +89,8 @@ class Services(Protocol):
     def metrics(self) -> Metrics: ...
     @property
     def triage(self) -> Triage: ...
+    @property
+    def healing(self) -> Healing: ...
     @property
     def endpoints(self) -> Endpoints: ...
     @property
