@@ -22,6 +22,7 @@ export class Line extends EventEmitter {
   #attempt = 0;
   #stopped = false;
   #draining;
+  #again = false;
   #saving = Promise.resolve();
   #unheardSince;
   #phone;
@@ -100,12 +101,17 @@ export class Line extends EventEmitter {
 
   /** Hand the journal's messages to the queue, one after the other; what fails stays and is tried again. */
   drain() {
+    // What is written after the last look, and before its end, must not wait for the next message.
+    this.#again = Boolean(this.#draining);
     this.#draining ??= this.#drainAll()
       .catch(error => {
         write('warning', 'journal.waits', { instance_id: this.instanceId, reason: error.message });
         if (!this.#stopped) setTimeout(() => this.drain(), 1_000).unref();
       })
-      .finally(() => (this.#draining = undefined));
+      .finally(() => {
+        this.#draining = undefined;
+        if (this.#again && !this.#stopped) this.drain();
+      });
   }
 
   async #drainAll() {
@@ -141,12 +147,18 @@ export class Line extends EventEmitter {
       instanceId: this.instanceId,
       auth,
       settings: this.#deps.settings,
+      die: this.#deps.die,
       sentText: id => this.#deps.sentText(this.instanceId, id),
       onStanza: heard,
       keep: async (chat, entry) => {
         await this.#keep(chat, entry);
         this.#deps.die('after-journal');
         this.drain();
+      },
+      // The queue last: it keeps what it finished, so a message that goes on between the two looks is seen.
+      isKnown: async ({ from, id, t }) => {
+        const { journal, jobs } = this.#deps;
+        return (await journal.knows(this.instanceId, from, id)) || (await jobs.has(this.instanceId, id, Number(t) * 1000));
       },
       onReceipt: receipt => this.#deps.jobs.handleReceipt(this, receipt).catch(error => this.alert('receipt_lost', error.message)),
     });
