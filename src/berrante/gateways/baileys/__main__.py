@@ -1,4 +1,4 @@
-"""``python -m berrante.gateways.baileys FOLDER``: installs the sidecar ahead of its first start; FOLDER is the data's."""
+"""``python -m berrante.gateways.baileys DATA_DIR``: installs the sidecar ahead of its first start."""
 
 import sys
 from collections.abc import Callable
