@@ -6,6 +6,7 @@ import { proto } from 'baileys';
 import { authState, wipe } from './auth_state.js';
 import { LeaseLost } from './leases.js';
 import { write } from './log.js';
+import { NewChats } from './new_chats.js';
 import { afterClose, backoff, offline, Refused } from './refusals.js';
 import { Sending } from './sending.js';
 import { openSocket } from './socket.js';
@@ -18,6 +19,7 @@ export class Line extends EventEmitter {
   #socket;
   #auth;
   #sending;
+  #newChats;
   #timer;
   #attempt = 0;
   #stopped = false;
@@ -35,8 +37,9 @@ export class Line extends EventEmitter {
     this.organizationId = row.organization_id;
     this.fence = row.fence;
     this.leasedUntil = Date.now() + deps.settings.leaseMs;
-    this.status = { instance_id: this.instanceId, state: 'absent', me: null, qr: null, code: null, close: null, retryAt: null, alerts: [] };
+    this.status = { instance_id: this.instanceId, state: 'absent', me: null, qr: null, code: null, close: null, retryAt: null, alerts: [], new_chats: null };
     this.#deps = deps;
+    this.#newChats = new NewChats(deps.pool, this);
     this.#sending = new Sending(deps.settings, () => this.#relink('no acknowledgement'));
   }
 
@@ -58,8 +61,10 @@ export class Line extends EventEmitter {
 
   /** @param {{id: string, to: string, text: string}} message @param {AbortSignal} gone */
   async send(message, gone) {
-    const accepted = await this.#sending.send(() => this.#openSocket(), message, gone);
+    this.#openSocket();
+    const accepted = await this.#newChats.guard(message.to, () => this.#sending.send(() => this.#openSocket(), message, gone));
     this.#unheardSince ??= Date.now();
+    if (this.status.new_chats) this.status.new_chats = this.#newChats.shown;
     return accepted;
   }
 
@@ -164,6 +169,10 @@ export class Line extends EventEmitter {
     });
     socket.ev.on('creds.update', () => {
       this.#saving = this.#saving.then(() => auth.save()).catch(() => {}); // `onFailure` has closed the link already
+    });
+    this.#newChats.follow(socket, () => {
+      this.status.new_chats = this.#newChats.shown;
+      this.emit('change');
     });
     socket.ev.on('messages.upsert', ({ messages }) => {
       for (const { messageStubType, key } of messages) {
