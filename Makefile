@@ -8,16 +8,18 @@ BIN := $(VENV)/bin
 install: $(VENV)/installed
 
 # uv installs in seconds what pip takes a minute for; it comes from PyPI itself, pinned by hash as all the rest.
-$(VENV)/installed: pyproject.toml requirements/install.txt requirements/dev.txt hatch_build.py frontend/package-lock.json
+$(VENV)/installed: pyproject.toml requirements/install.txt requirements/dev.txt hatch_build.py frontend/package-lock.json sidecar/package-lock.json
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/install.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	-@$(BIN)/python -m berrante.gateways.baileys .berrante
 	touch $@
 
 # What the install does too; alone, for when npm was out of reach then.
 assets: install
 	$(BIN)/python hatch_build.py
+	$(BIN)/python -m berrante.gateways.baileys .berrante
 
 up: install
 	$(BIN)/berrante up --demo
