@@ -62,7 +62,7 @@ def handlers(
         return chore
 
     return {
-        QueueName.MESSAGE: patient(MessageHandler(database=database, queues=queues, clock=clock)),
+        QueueName.MESSAGE: patient(MessageHandler(database=database, queues=queues, gateways=gateways, clock=clock)),
         QueueName.AUTOMATION: patient(
             AutomationHandler(database=database, queues=queues, gateways=gateways, clock=clock)
         ),

@@ -1,5 +1,6 @@
 """The queue ``message``: stores what came in, starts automations, and follows receipts."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -8,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from berrante.engine import Job, Unrecoverable
+from berrante.engine import Job, NewJob, Unrecoverable
+from berrante.gateways.protocol import Gateway
 from berrante.messaging.addresses import as_written, canonical
 from berrante.messaging.automations import runs
 from berrante.messaging.automations.jobs import step_job
@@ -28,6 +30,8 @@ from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
 from berrante.messaging.messages.receipts import Applied
 from berrante.messaging.messages.status import MessageStatus
+from berrante.messaging.outbound.jobs import send_job
+from berrante.messaging.outbound.writing import gateway_named, write
 from berrante.messaging.payloads import checked, point_in_time, read
 from berrante.messaging.queues import Queues
 from berrante.store import Database, new_id
@@ -38,9 +42,10 @@ _LONGEST_ID: Final = 512
 class MessageHandler:
     """Handles ``incoming`` and ``receipt``; both may be delivered any number of times."""
 
-    def __init__(self, *, database: Database, queues: Queues, clock: Clock) -> None:
+    def __init__(self, *, database: Database, queues: Queues, gateways: Mapping[str, Gateway], clock: Clock) -> None:
         self._database = database
         self._queues = queues
+        self._gateways = gateways
         self._clock = clock
 
     async def __call__(self, job: Job) -> object:
@@ -62,7 +67,9 @@ class MessageHandler:
         name = storable(payload.from_name)[:200] if payload.from_name else None
         told: list[Told] = []
         async with self._database.begin() as connection:
-            await gateway_of(connection, organization_id=payload.organization_id, instance_id=payload.instance_id)
+            gateway = await gateway_of(
+                connection, organization_id=payload.organization_id, instance_id=payload.instance_id
+            )
             contact_id = await remember(
                 connection,
                 organization_id=payload.organization_id,
@@ -93,10 +100,11 @@ class MessageHandler:
             message_id = (await connection.execute(statement.returning(messages.c.id))).scalar_one_or_none()
             is_new = message_id is not None
             opened: list[OpenRun] = []
+            answer: UUID | None = None
             if message_id is not None:
                 # In the message's own transaction: a message that is there has had its runs opened, once.
                 # An opt-out word is heeded with the message: no claim after it writes to the contact.
-                await hear(
+                heard = await hear(
                     connection,
                     organization_id=payload.organization_id,
                     contact_id=contact_id,
@@ -106,6 +114,17 @@ class MessageHandler:
                 )
                 # What was said in a group was not said to us: an automation would answer each of its members alone.
                 if "group" not in content:
+                    if heard.reply is not None:
+                        answer = await write(
+                            connection,
+                            gateway_named(self._gateways, gateway),
+                            organization_id=payload.organization_id,
+                            instance_id=payload.instance_id,
+                            contact_id=contact_id,
+                            origin=Origin.AUTOMATION,
+                            text=heard.reply,
+                            at=now,
+                        )
                     opened = await runs.start(
                         connection,
                         organization_id=payload.organization_id,
@@ -132,8 +151,19 @@ class MessageHandler:
                     return {"status": "echo", "messageId": str(message_id)}
                 opened = await runs.still_open(connection, message_id)
         await self._enqueue(payload, opened)
+        if answer is not None:  # killed before this line, the reconciler adds it
+            await self._queues.outbound.add_bulk([self._answer(payload, answer)])
         await enqueue(self._queues, told)
         return {"status": "stored" if is_new else "known", "messageId": str(message_id), "runs": len(opened)}
+
+    def _answer(self, payload: IncomingPayload, message_id: UUID) -> NewJob:
+        return send_job(
+            self._queues.outbound,
+            organization_id=payload.organization_id,
+            instance_id=payload.instance_id,
+            message_id=message_id,
+            priority=Origin.AUTOMATION.priority,
+        )
 
     async def _enqueue(self, payload: IncomingPayload, opened: list[OpenRun]) -> None:
         now_ms = self._clock()

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.gateways.protocol import ReceiptStatus
+from berrante.messaging.contacts.consent import suppress
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.status import MessageStatus, from_receipt, later
 
@@ -17,6 +18,10 @@ _TIMES: Final = {
     ReceiptStatus.DELIVERED: messages.c.delivered_at,
     ReceiptStatus.READ: messages.c.read_at,
 }
+
+#: The contact stopped this business' marketing messages.
+#: https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes
+_STOPPED: Final = "131050"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,4 +73,6 @@ async def apply(
     if holds is MessageStatus.FAILED and holds is not current:
         values |= {"failure_code": error_code, "failure_reason": error}
     await connection.execute(update(messages).where(messages.c.id == row.id).values(values))
+    if holds is MessageStatus.FAILED and error_code == _STOPPED:
+        await suppress(connection, row.id, reason=error or "the contact stopped marketing messages", at=at)
     return Applied(id=row.id, wire_id=row.wire_id, holds=holds, is_news=holds is not current)

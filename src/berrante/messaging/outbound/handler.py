@@ -79,7 +79,7 @@ class OutboundHandler:
                 found.status,
                 idle_ms=now_ms - milliseconds(found.updated_at),
                 resend_is_safe=gateway.resend_is_safe,
-                called_off=found.called_off,
+                called_off=found.called_off is not None,
                 on_hold=found.on_hold,
                 # A finished job that runs again from its first attempt was put back by a person.
                 second_chance=found.attempts >= attempts and job.attempt == 1,
@@ -92,7 +92,7 @@ class OutboundHandler:
                 case Hold():
                     return {"status": found.status.value, "held": True}
                 case Skip():
-                    reason = "the campaign was cancelled"
+                    reason = found.called_off or ""
                     await claims.settle(connection, found, MessageStatus.SKIPPED, now_ms=now_ms, reason=reason)
                     return {"status": MessageStatus.SKIPPED.value}
                 case Doubt():
