@@ -66,7 +66,9 @@ class Visit:
 
     def listen(self) -> None:
         def said(message: ConsoleMessage) -> None:
-            if message.type in {"error", "warning"}:
+            # Chromium's advice on a preload that was not used within some seconds says that the machine is slow.
+            is_slow = "was preloaded using link preload but not used" in message.text
+            if message.type in {"error", "warning"} and not is_slow:
                 self.complaints.append(f"{message.text} ({message.location})")
 
         self.page.on("console", said)

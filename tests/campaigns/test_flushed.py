@@ -11,7 +11,7 @@ from berrante.messaging.campaigns import CampaignAccount, Campaigns, lane
 from berrante.messaging.instances import Instances
 from berrante.messaging.maintenance import schedules
 from berrante.messaging.organizations import Organizations
-from berrante.messaging.outbound import policy
+from berrante.messaging.outbound.policy import steps
 from tests.app.process import settings_for, working
 from tests.conftest import OwnServer
 from tests.waiting import until
@@ -28,7 +28,7 @@ async def own_application(
     monkeypatch.setitem(schedules.EVERY_MS, reconciler.RECONCILE, 500)
     monkeypatch.setattr(reconciler, "GRACE", timedelta(seconds=2))
     monkeypatch.setattr(lane, "STALE", timedelta(seconds=1))
-    monkeypatch.setattr(policy, "LEASE_MS", 1_500)
+    monkeypatch.setattr(steps, "LEASE_MS", 1_500)
     settings = settings_for(redis_url=own_valkey.url, database_url=database_url, prefix=prefix)
     async with Application.open(settings, latency_ms=20) as application:
         yield application

@@ -20,7 +20,8 @@ from berrante.messaging.campaigns import handler as campaign_handler
 from berrante.messaging.campaigns import lane
 from berrante.messaging.handlers import handlers
 from berrante.messaging.messages import handler as message_handler
-from berrante.messaging.outbound import claims, policy
+from berrante.messaging.outbound import claims
+from berrante.messaging.outbound.policy import steps
 from berrante.messaging.queues import QueueName, open_queues
 from berrante.settings import Settings
 from berrante.store import Database
@@ -97,7 +98,7 @@ def main(orders: Orders) -> None:
 
 def _hurry() -> None:
     """A test does not wait half a minute after each kill."""
-    policy.LEASE_MS = 1_500  # type: ignore[misc]
+    steps.LEASE_MS = 1_500  # type: ignore[misc]
     lane.STALE = timedelta(seconds=2)  # type: ignore[misc]
     reconciler.GRACE = timedelta(seconds=3)  # type: ignore[misc]
     outage.RETRY_MS = 300  # type: ignore[misc]

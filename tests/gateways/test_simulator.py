@@ -1,12 +1,14 @@
 """The simulator as a gateway: what contacts see, what sends answer, which receipts follow."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
-from berrante.gateways.protocol import Action, Gateway, InDoubt, Receipt, Scope, SendError
+from berrante.gateways.protocol import Action, Gateway, InDoubt, Receipt, Scope, SendError, shown
 from berrante.gateways.simulator import REFUSALS, Habits, Latency, Ledger, Seen, Simulator, refusal
 from tests.gateways.conftest import ORGANIZATION
+from tests.gateways.every_content import EVERY_CONTENT
 from tests.gateways.moving_clock import NOON_MS
 
 CHAT = ("shop", "+5511999990001")
@@ -17,7 +19,9 @@ async def test_a_sent_message_is_seen_by_its_contact_alone(simulator, message):
     sent = message(1, body="Good morning")
     accepted = await gateway.send(sent)
 
-    assert simulator.ledger[CHAT] == [Seen(wire_id=sent.wire_id, body="Good morning", at_ms=NOON_MS)]
+    assert simulator.ledger[CHAT] == [
+        Seen(wire_id=sent.wire_id, body="Good morning", at_ms=NOON_MS, content=sent.content)
+    ]
     assert simulator.ledger["shop", "+5511999990002"] == []
     assert simulator.ledger["other", CHAT[1]] == []
     assert list(simulator.ledger) == [CHAT]
@@ -209,15 +213,12 @@ async def test_an_address_that_cannot_be_is_refused_as_undeliverable(simulator, 
     assert (raised.value.scope, raised.value.action, raised.value.code) == ("recipient", "drop", "131026")
 
 
-@pytest.mark.parametrize(("body", "fits"), [("", False), ("x", True), ("x" * 4_096, True), ("x" * 4_097, False)])
-async def test_a_text_has_1_to_4096_characters(simulator, message, body, fits):
-    if fits:
-        await simulator.send(message(1, body=body))
-    else:
-        with pytest.raises(SendError) as raised:
-            await simulator.send(message(1, body=body))
-        assert (raised.value.scope, raised.value.action) == ("message", "drop")
-    assert len(simulator.ledger[CHAT]) == int(fits)
+@pytest.mark.parametrize("content", EVERY_CONTENT, ids=lambda content: content.type)
+async def test_a_contact_sees_content_of_every_kind(simulator, message, content):
+    sent = replace(message(1), content=content, reply_to="wamid.1")
+    await simulator.send(sent)
+    (seen,) = simulator.ledger[CHAT]
+    assert (seen.content, seen.reply_to, seen.body) == (content, "wamid.1", shown(content))
 
 
 def test_the_ledger_forgets_the_oldest_messages_beyond_its_limit():

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berrante.gateways.cloud import MalformedWebhook, parse
-from berrante.gateways.protocol import IncomingMessage, Parsed, Receipt, ReceiptStatus
+from berrante.gateways.protocol import IncomingMessage, NumberUpdate, Parsed, Receipt, ReceiptStatus
 
 ORGANIZATION = UUID(int=7)
 PAYLOADS = Path(__file__).parent / "payloads"
@@ -116,14 +116,91 @@ def test_every_other_kind_is_kept_as_it_came_with_its_type(name, type_):
 )
 def test_a_status_is_a_receipt(name, status, at_s):
     parsed = read(payload(name))
+    raw = payload(name)["entry"][0]["changes"][0]["value"]["statuses"][0]
     assert only(parsed) == Receipt(
         organization_id=ORGANIZATION,
         instance_id="shop",
         message_id="wamid.HBgNNTUxMTk5OTk5MDAwMRUCABIYFDNBNEE2NTk5QUVFMDM4MTAx0050AA==",
         status=status,
         at_ms=at_s * 1_000,
+        pricing=raw.get("pricing"),
     )
     assert parsed.unknown == {}
+
+
+@pytest.mark.parametrize(
+    ("told", "wire_id"), [("BRT018F", "BRT018F"), ("", None), (7, None), ("x" * 513, None), (None, None)]
+)
+def test_a_status_carries_our_own_id_where_whatsapp_repeats_it(told, wire_id):
+    assert only(read(with_status(biz_opaque_callback_data=told))).wire_id == wire_id
+
+
+def test_a_contact_that_hides_the_number_is_known_by_its_user_id():
+    event = only(read(payload("without_phone_number")))
+    assert (event.sender, event.sender_name) == ("BR.1502118462917731", "Hidden")
+    assert event.content == {"type": "text", "text": "You cannot see my number"}
+
+
+@pytest.mark.parametrize("user_id", ["", "5511999990001", "BR.", "br.15", "BR.1/2", 7])
+def test_what_is_no_user_id_names_nobody(user_id):
+    body = payload("without_phone_number")
+    body["entry"][0]["changes"][0]["value"]["messages"][0]["from_user_id"] = user_id
+    assert read(body).unknown == {"malformed:message": 1}
+
+
+def test_a_change_of_number_is_told_with_both_numbers():
+    update = only(read(payload("system_number_changed")))
+    assert (update.kind, update.subject) == ("user_changed_number", "identity:5511999990001")
+    assert (update.details["from"], update.details["to"]) == ("5511999990001", "5511999990009")
+    assert update.at_ms == 1_749_416_402_000
+
+
+def test_an_update_of_the_account_is_an_event_with_the_account_and_its_time():
+    body = payload("account_update")
+    body["entry"][0]["time"] = 1_750_000_000
+    update = only(read(body))
+    assert (update.kind, update.subject, update.account_id) == ("account_update", "account", "102290129340398")
+    assert (update.at_ms, update.details["event"]) == (1_750_000_000_000, "VERIFIED_ACCOUNT")
+    assert only(read(payload("account_update"))).at_ms == 0
+
+
+def with_change(field: str, **value: object) -> dict:
+    body = payload("account_update")
+    body["entry"][0]["changes"] = [{"field": field, "value": value}]
+    return body
+
+
+def test_each_template_and_each_aspect_of_it_is_a_subject():
+    named = {"message_template_name": "news", "message_template_language": "pt_BR"}
+    subjects = [
+        only(read(with_change(field, event="PAUSED", **named))).subject
+        for field in ("message_template_status_update", "message_template_quality_update")
+    ]
+    assert subjects == ["template:news/pt_BR", "template:news/pt_BR:message_template_quality_update"]
+
+
+@pytest.mark.parametrize("field", ["message_template_status_update", "flows", "security"])
+def test_an_update_that_says_nothing_we_know_is_counted(field):
+    assert read(with_change(field, event="PAUSED")) == Parsed(events=[], unknown={f"change:{field}": 1})
+
+
+def test_what_contacts_prefer_is_told_and_what_is_malformed_is_counted():
+    body = payload("text")
+    value = body["entry"][0]["changes"][0]["value"]
+    del value["messages"]
+    value["user_preferences"] = [
+        {"wa_id": "5511999990001", "category": "marketing_messages", "value": "stop", "timestamp": 1731705721},
+        {"user_id": "BR.15", "category": "marketing_messages", "value": "resume"},
+        {"wa_id": "5511999990001", "category": "other", "value": "stop"},
+        {"wa_id": 7, "category": "marketing_messages", "value": "stop"},
+        {},
+    ]
+    parsed = read(body)
+    assert [(event.subject, event.at_ms) for event in parsed.events] == [
+        ("marketing:5511999990001", 1_731_705_721_000),
+        ("marketing:BR.15", 0),
+    ]
+    assert parsed.unknown == {"preference:other": 1, "malformed:preference": 2}
 
 
 def test_a_failed_status_says_why():
@@ -156,10 +233,7 @@ def test_a_failed_status_is_a_receipt_whatever_its_errors_look_like(errors, code
     ("name", "unknown"),
     [
         ("unsupported", {"message:unsupported": 1}),
-        ("system_number_changed", {"message:system": 1}),
-        ("without_phone_number", {"message:without_phone_number": 1}),
         ("status_deleted", {"status:deleted": 1}),
-        ("account_update", {"change:account_update": 1}),
         ("out_of_band_error", {"error:130429": 1}),
     ],
 )
@@ -170,20 +244,31 @@ def test_what_is_not_understood_is_counted_by_kind(name, unknown):
 def test_a_batch_is_read_wholly_and_in_order():
     parsed = read(payload("batch"))
     assert [
-        (event.content["type"], event.sender_name) if isinstance(event, IncomingMessage) else event.status.value
+        (event.content["type"], event.sender_name)
+        if isinstance(event, IncomingMessage)
+        else event.subject
+        if isinstance(event, NumberUpdate)
+        else event.status.value
         for event in parsed.events
-    ] == [("text", "Ana Souza"), ("text", "Bento"), "sent", "delivered", ("image", "Ana Souza"), "read"]
+    ] == [
+        ("text", "Ana Souza"),
+        ("text", "Bento"),
+        "sent",
+        "delivered",
+        "template:order_update/pt_BR",
+        ("image", "Ana Souza"),
+        "read",
+    ]
     assert parsed.unknown == {
         "message:ephemeral": 1,
         "status:deleted": 1,
-        "change:message_template_status_update": 1,
         "foreign:phone_number_id": 1,
     }
 
 
 def test_without_a_number_to_compare_with_all_numbers_are_ours():
     parsed = read(payload("batch"), phone_number_id=None)
-    assert len(parsed.events) == 7
+    assert len(parsed.events) == 8
     assert "foreign:phone_number_id" not in parsed.unknown
 
 
@@ -272,10 +357,10 @@ def test_a_list_that_is_none_is_counted(key):
 
 def test_a_part_of_a_change_that_is_new_to_us_is_counted():
     body = payload("text")
-    body["entry"][0]["changes"][0]["value"]["user_preferences"] = [{}]
+    body["entry"][0]["changes"][0]["value"]["calls"] = [{}]
     parsed = read(body)
     assert len(parsed.events) == 1
-    assert parsed.unknown == {"value:user_preferences": 1}
+    assert parsed.unknown == {"value:calls": 1}
 
 
 @pytest.mark.parametrize("name", ["x" * 61, "a b", "", "ключ", "a\nb"])
@@ -361,7 +446,7 @@ def test_a_webhook_with_anything_anywhere_is_parsed_or_malformed_and_can_be_writ
         return
     for event in parsed.events:
         if isinstance(event, IncomingMessage):
-            assert event.sender.startswith("+")
+            assert event.sender.startswith(("+", "BR."))
             assert json.loads(json.dumps(event.content)) == event.content
     assert all(isinstance(kind, str) and count > 0 for kind, count in parsed.unknown.items())
 

@@ -12,7 +12,7 @@ from berrante.app.options import worker_options
 from berrante.engine import Handler, Job, JobOptions, State, Worker, WorkerOptions
 from berrante.engine.connection import system_clock
 from berrante.engine.notices import JobFailed, JobLockLost, JobRetried, Notice, OutcomeRefused
-from berrante.gateways.protocol import Gateway
+from berrante.gateways.protocol import Content, Gateway
 from berrante.messaging import tables
 from berrante.messaging.automations import Automations
 from berrante.messaging.campaigns import Campaigns
@@ -23,6 +23,7 @@ from berrante.messaging.intake import Intake
 from berrante.messaging.messages import Message, Messages, MessageStatus
 from berrante.messaging.organizations import Organization
 from berrante.messaging.outbound.service import Outbound
+from berrante.messaging.outbound.signals import Signal
 from berrante.messaging.queues import QueueName, Queues
 from berrante.messaging.reconciler import Reconciler, Swept
 from berrante.settings import Settings
@@ -46,6 +47,7 @@ class Platform:
     ahead_ms: int = 0
     sender: Sender = field(default_factory=lambda: Sender(allow_loopback=True))
     notices: list[Notice] = field(default_factory=list)
+    signals: list[Signal] = field(default_factory=list)
     _running: list[tuple[Worker, asyncio.Task[None]]] = field(default_factory=list)
 
     def clock(self) -> int:
@@ -76,17 +78,21 @@ class Platform:
         return Deliveries(self.database, self.queues, clock=self.clock)
 
     def outbound(self, gateways: Mapping[str, Gateway] | None = None) -> Outbound:
-        return Outbound(self.database, self.queues, gateways or {"simulator": self.gateway}, self.clock)
+        return Outbound(self.database, self.queues, gateways or {self.gateway.name: self.gateway}, self.clock)
 
     def handlers(self, gateways: Mapping[str, Gateway] | None = None) -> dict[QueueName, Handler]:
         return handlers(
             database=self.database,
             queues=self.queues,
-            gateways=gateways or {"simulator": self.gateway},
+            gateways=gateways or {self.gateway.name: self.gateway},
             clock=self.clock,
+            listener=self.listen,
             campaign_per_minute=60_000,
             sender=self.sender,
         )
+
+    async def listen(self, signal: Signal) -> None:
+        self.signals.append(signal)
 
     def work(self, *names: QueueName, gateways: Mapping[str, Gateway] | None = None, concurrency: int = 5) -> None:
         """Start a worker for each queue, or for all: its groups are the product's, at any rate."""
@@ -185,10 +191,12 @@ class Platform:
         await until(has_status)
         return await self.message(message_id)
 
-    async def queued_message(self, text: str = "Hello", to: str = "+5511999990001") -> UUID:
+    async def queued_message(
+        self, text: str = "Hello", to: str = "+5511999990001", *, content: Content | None = None
+    ) -> UUID:
         """Store a message to be sent, and take its job away: the test says who sends it."""
         message_id = await self.outbound().send(
-            organization_id=self.organization.id, instance_id=self.instance.id, to=to, text=text
+            organization_id=self.organization.id, instance_id=self.instance.id, to=to, text=text, content=content
         )
         await self.queues.outbound.remove(f"send-{message_id}")
         return message_id

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from berrante.engine import Backoff, RateLimited, Snooze, State, Unrecoverable
+from berrante.engine import Backoff, RateLimited, Snooze, State, Unrecoverable, Waits
 from berrante.engine.notices import JobFailed
 from berrante.gateways.protocol import Action, InDoubt, Scope, SendError
 from berrante.messaging.errors import GatewayMissing, Invalid, Missing
@@ -110,28 +110,36 @@ async def test_a_final_refusal_fails_the_message_but_not_the_job(
 
 
 @pytest.mark.parametrize(("wish", "waits"), [(None, 30_000), (4_000, 4_000)])
-async def test_a_number_that_has_to_rest_rests_alone(platform: Platform, wish: int | None, waits: int) -> None:
-    await Instances(platform.database).create(organization_id=platform.organization.id, id="support")
-    held, waiting = await platform.queued_message(), await platform.queued_message(to="+5511999990002")
-    elsewhere = await platform.outbound().send(
-        organization_id=platform.organization.id, instance_id="support", to="+5511999990001", text="Hi"
-    )
+async def test_a_number_that_has_to_rest_uses_no_attempt(platform: Platform, wish: int | None, waits: int) -> None:
+    held = await platform.queued_message()
     handler = platform.handlers()[OUTBOUND]
     platform.gateway.answers.append(_error(Action.HOLD, Scope.NUMBER, retry_after_ms=wish))
 
-    # The engine lets the number's lane rest, for all workers: the next of it is not even started.
-    assert await platform.handle(OUTBOUND, "send", platform.send_data(held), handler=handler) == RateLimited(waits)
+    answer = await platform.handle(OUTBOUND, "send", platform.send_data(held), handler=handler)
+    assert answer == RateLimited(waits)
     message = await platform.message(held)
     assert (message.status, message.attempts) == ("queued", 0)
-    assert len(platform.gateway.sent) == 1
+    assert await platform.handle(OUTBOUND, "send", platform.send_data(held), handler=handler) == {"status": "sent"}
 
-    other = platform.send_data(elsewhere) | {"instanceId": "support"}
-    assert await platform.handle(OUTBOUND, "send", other, handler=handler) == {"status": "sent"}
 
-    platform.ahead_ms += waits
-    for message_id in (held, waiting):
-        answer = await platform.handle(OUTBOUND, "send", platform.send_data(message_id), handler=handler)
-        assert answer == {"status": "sent"}
+async def test_a_number_that_has_to_rest_rests_alone_for_all_workers(platform: Platform) -> None:
+    await Instances(platform.database).create(organization_id=platform.organization.id, id="support")
+    outbound, ours = platform.outbound(), platform.organization.id
+    platform.gateway.answers.append(_error(Action.HOLD, Scope.NUMBER, retry_after_ms=600_000))
+    resting = [
+        await outbound.send(organization_id=ours, instance_id="sales", to=f"+551199999000{number}", text="Hi")
+        for number in (1, 2)
+    ]
+    platform.work(OUTBOUND, concurrency=1)
+
+    async def rests() -> bool:
+        return (await platform.queues.outbound.groups.stats("sales")).why is Waits.REST
+
+    await until(rests)
+    elsewhere = await outbound.send(organization_id=ours, instance_id="support", to="+5511999990001", text="Hi")
+    await platform.until_status(elsewhere, MessageStatus.SENT)
+    assert [(await platform.message(message_id)).status for message_id in resting] == ["queued", "queued"]
+    assert len(platform.gateway.sent) == 2
 
 
 @pytest.mark.parametrize(

@@ -3,26 +3,31 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Final
 
 from berrante import __version__
+from berrante.app.encryption import cipher_of
 from berrante.app.engines import Engines, open_engines
 from berrante.app.observing import observed
 from berrante.app.options import WORKED, campaign_per_minute, job_options, kept_for, worker_options
 from berrante.app.reaching import reach
 from berrante.app.secret import secret_key
 from berrante.app.sidecar import open_sidecars
+from berrante.app.signals import Signals
 from berrante.engine import Connection, Worker
 from berrante.engine.notices import Notice
 from berrante.engine.ticker import every
 from berrante.gateways.baileys import BaileysGateway, Sidecars
+from berrante.gateways.cloud import CloudGateway
 from berrante.gateways.measured import measured
+from berrante.gateways.media import FolderMediaStore
 from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.audit import AuditLog
 from berrante.messaging.automations import Automations
 from berrante.messaging.campaigns import CampaignAccount, Campaigns
+from berrante.messaging.cloud_numbers import CloudNumbers
 from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
 from berrante.messaging.conversations import Conversations
@@ -31,6 +36,7 @@ from berrante.messaging.endpoints import Deliveries, Endpoints, Sender
 from berrante.messaging.handlers import handlers
 from berrante.messaging.idempotency import IdempotencyKeys
 from berrante.messaging.instances import Instances
+from berrante.messaging.instances.sealing import seal_all
 from berrante.messaging.intake import Intake
 from berrante.messaging.limits import RateLimiter
 from berrante.messaging.maintenance import restore_schedules, schedule_maintenance
@@ -38,6 +44,7 @@ from berrante.messaging.maintenance.schedules import MISSED_AFTER_MS
 from berrante.messaging.messages import Messages
 from berrante.messaging.organizations import Organizations
 from berrante.messaging.outbound.pacing import Pacing
+from berrante.messaging.outbound.rates import slowed_rates
 from berrante.messaging.outbound.service import Outbound
 from berrante.messaging.people import LoginAttempts, People, Sessions
 from berrante.messaging.queues import QueueName, open_queues
@@ -49,6 +56,8 @@ from berrante.telemetry import Metrics, events, log_notice, trace
 
 if TYPE_CHECKING:
     from berrante.gateways.protocol import Gateway
+
+_UNREADABLE: Final = "for unreadable ones add their key to BERRANTE_ENCRYPTION_KEY, or set them anew"
 
 
 class Application:
@@ -79,9 +88,12 @@ class Application:
         )
         self.intake = Intake(self.queues)
         self.simulator = Simulator(self.intake, clock=connection.now_ms, latency_ms=latency_ms)
+        self.cloud_numbers = CloudNumbers(database, clock=connection.now_ms)
+        self.media = FolderMediaStore(settings.media_dir or settings.data_dir / "media")
+        self.cloud = CloudGateway(self.cloud_numbers, self.media, clock=connection.now_ms)
         self.metrics = Metrics(version=__version__)
         self.sidecars = sidecars
-        gateways: tuple[Gateway, ...] = (self.simulator, BaileysGateway(sidecars))
+        gateways: tuple[Gateway, ...] = (self.simulator, self.cloud, BaileysGateway(sidecars))
         self.gateways: Mapping[str, Gateway] = {gateway.name: measured(gateway, self.metrics) for gateway in gateways}
         self.organizations = Organizations(database)
         self.people = People(database)
@@ -90,7 +102,13 @@ class Application:
         self.audit_log = AuditLog(database)
         self.quotas = Quotas(database, connection.redis, prefix=settings.queue_prefix, clock=connection.now_ms)
         self.rate_limiter = RateLimiter(connection.redis, prefix=settings.queue_prefix)
-        self.pacing = Pacing(outbound=self.queues.outbound, delayed=_pace_delayed)
+        defaults = worker_options(settings, QueueName.OUTBOUND).groups
+        self.pacing = Pacing(
+            outbound=self.queues.outbound,
+            delayed=_pace_delayed,
+            slowed=partial(slowed_rates, database),
+            default=defaults.rate if defaults else None,
+        )
         self.instances = Instances(database, on_settings=self.pacing.apply)
         self.api_keys = ApiKeys(database)
         self.messages = Messages(database)
@@ -130,17 +148,20 @@ class Application:
 
         ``alone`` refuses a data folder that another process has; ``migrating`` brings the database to the newest
         tables, which otherwise must be there unless this call starts the database itself. ``latency_ms`` is the
-        simulator's. Raises ``EmbeddedError``, ``EngineUnreachable`` and ``NotMigrated``.
+        simulator's. Raises ``EmbeddedError``, ``EngineUnreachable``, ``NotMigrated`` and ``EncryptionError``.
         """
         async with (
             open_engines(settings, alone=alone) as engines,
             Connection.from_url(engines.redis_url) as connection,
             open_sidecars(settings) as sidecars,
         ):
-            database = Database(engines.database_url, pool_size=settings.database_pool)
+            database = Database(engines.database_url, pool_size=settings.database_pool, cipher=cipher_of(settings))
             try:
                 await reach(engines, connection=connection, database=database, migrating=migrating)
-                yield cls(
+                sealing = await seal_all(database)
+                if sealing.sealed or sealing.unreadable:
+                    events.SECRETS_SEALED(sealed=sealing.sealed, unreadable=sealing.unreadable, hint=_UNREADABLE)
+                application = cls(
                     settings,
                     engines=engines,
                     database=database,
@@ -148,6 +169,10 @@ class Application:
                     sidecars=sidecars,
                     latency_ms=latency_ms,
                 )
+                try:
+                    yield application
+                finally:
+                    await application.cloud.close()
             finally:
                 await database.close()
 
@@ -171,6 +196,7 @@ class Application:
             kept_for=kept_for(self.settings),
             sender=Sender(allow_loopback=self.settings.webhooks.allow_loopback),
             pacing=self.pacing,
+            listener=Signals(self.database, self.instances, self.pacing, clock=self.connection.now_ms),
         )
         if QueueName.OUTBOUND in worked:
             await self.pacing.reconcile(await self.instances.list_all())

@@ -40,6 +40,10 @@ def _message(job: Job, data: _Told, outcome: _Told) -> None:
             receipt=data.get("status"),
             status=outcome.get("status"),
         )
+    elif job.name == "update" and "status" in outcome:
+        events.NUMBER_UPDATED(**about(job), kind=outcome.get("kind"), outcome=outcome["status"])
+    elif job.name == "media" and "status" in outcome:
+        events.MEDIA_FETCHED(**about(job), message_id=data.get("messageId"), outcome=outcome["status"])
     elif "status" in outcome:
         events.MESSAGE_RECEIVED(
             **about(job),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from berrante.app.errors import PortTaken
 from berrante.telemetry import events
@@ -37,7 +37,7 @@ def address_of(listener: socket.socket) -> str:
 
 
 async def serve(
-    app: FastAPI, listener: socket.socket, *, until: asyncio.Event, trusted_proxies: str = "127.0.0.1"
+    app: ASGIApp, listener: socket.socket, *, until: asyncio.Event, trusted_proxies: str = "127.0.0.1"
 ) -> None:
     """Serve until the event is set; then finish what runs, for some seconds at most.
 

@@ -10,8 +10,10 @@ from berrante.app import AppError
 from berrante.cli import (
     campaigns,
     checking,
+    cloud,
     contacts,
     dead_letters,
+    fakes,
     instances,
     owner,
     processes,
@@ -25,9 +27,18 @@ from berrante.engine import EngineError
 from berrante.gateways.baileys import BaileysError
 from berrante.messaging.errors import MessagingError
 from berrante.settings import SettingsInvalid
+from berrante.store import EncryptionError
 from berrante.telemetry import scrubbed
 
-_KNOWN: Final = (SettingsInvalid, AppError, EmbeddedError, EngineError, MessagingError, BaileysError)
+_KNOWN: Final = (
+    SettingsInvalid,
+    AppError,
+    EmbeddedError,
+    EngineError,
+    MessagingError,
+    EncryptionError,
+    BaileysError,
+)
 
 app = typer.Typer(
     help="Berrante moves WhatsApp messages for many organizations at once.",
@@ -44,9 +55,12 @@ app.command()(processes.migrate)
 app.command()(checking.doctor)
 app.command("validate")(validating.validate_)
 app.command("settings")(settings_table.settings)
+app.command("encryption-key")(cloud.encryption_key)
 app.add_typer(queues.app, name="queues")
 app.add_typer(instances.app, name="instances")
 app.add_typer(campaigns.app, name="campaigns")
+app.add_typer(cloud.app, name="cloud")
+app.add_typer(fakes.app, name="fakes")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(owner.app, name="owner")
 app.add_typer(dead_letters.app, name="dead-letters")

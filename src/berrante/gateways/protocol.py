@@ -6,13 +6,30 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TextContent:
-    """A plain text message; ``body`` holds 1 to 4096 characters (Meta's limit)."""
-
-    body: str
-    type: ClassVar[str] = "text"
+from berrante.gateways.content import (
+    Button,
+    ButtonKind,
+    ButtonsContent,
+    Component,
+    ContactCard,
+    ContactsContent,
+    Content,
+    ContentInvalid,
+    Email,
+    ListContent,
+    LocationContent,
+    MediaContent,
+    MediaKind,
+    Parameter,
+    Phone,
+    Place,
+    ReactionContent,
+    Row,
+    Section,
+    TemplateContent,
+    TextContent,
+    shown,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +38,7 @@ class OutboundMessage:
 
     ``to`` is what the gateway addresses (E.164 digits with ``+``). ``wire_id`` was chosen by us and stored before the
     send; sending the same ``wire_id`` twice must show the contact one message wherever the gateway can promise that.
+    ``reply_to`` is WhatsApp's own id of the message that this one answers; a reaction has none.
     """
 
     organization_id: UUID
@@ -28,7 +46,8 @@ class OutboundMessage:
     message_id: UUID
     wire_id: str
     to: str
-    content: TextContent
+    content: Content
+    reply_to: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,17 +80,36 @@ class Action(enum.StrEnum):
 class SendError(Exception):
     """WhatsApp refused the message, or could not be reached before it was sent.
 
-    Only a message-scoped failure uses an attempt. ``retry_after_ms`` is the other side's own wish, if it had one.
+    Only a message-scoped failure uses an attempt. ``retry_after_ms`` is the other side's own wish, if it had one; each
+    further time it is ``growth`` times as long, and after ``most_retries`` the message is given up.
+    ``campaigns_only``: replies may go on. ``remedy``: what a person has to do, without which no waiting helps.
+    ``too_fast``: the number sends more than it may.
     """
 
     def __init__(
-        self, message: str, *, scope: Scope, action: Action, code: str, retry_after_ms: int | None = None
+        self,
+        message: str,
+        *,
+        scope: Scope,
+        action: Action,
+        code: str,
+        retry_after_ms: int | None = None,
+        growth: int = 1,
+        most_retries: int | None = None,
+        campaigns_only: bool = False,
+        remedy: str | None = None,
+        too_fast: bool = False,
     ) -> None:
         super().__init__(message)
         self.scope = scope
         self.action = action
         self.code = code
         self.retry_after_ms = retry_after_ms
+        self.growth = growth
+        self.most_retries = most_retries
+        self.campaigns_only = campaigns_only
+        self.remedy = remedy
+        self.too_fast = too_fast
 
 
 class InDoubt(Exception):
@@ -121,7 +159,11 @@ class IncomingMessage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """A status of a message that we sent. ``message_id`` is its wire id or provider id."""
+    """A status of a message that we sent. ``message_id`` is its wire id or provider id.
+
+    ``wire_id`` is there if WhatsApp repeats ours beside its own: it finds the message even if the answer to its send
+    was lost. ``pricing`` is what WhatsApp says of the price, as it came.
+    """
 
     organization_id: UUID
     instance_id: str
@@ -130,9 +172,28 @@ class Receipt:
     at_ms: int
     error_code: str | None = None
     error: str | None = None
+    wire_id: str | None = None
+    pricing: dict[str, Any] | None = None
 
 
-Event = IncomingMessage | Receipt
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NumberUpdate:
+    """What WhatsApp says of a number, its account, its templates or a contact, beside messages.
+
+    ``kind`` is WhatsApp's own name of it and ``subject`` what it is about: of two updates with one subject, the later
+    ``at_ms`` holds. ``account_id`` is the WhatsApp Business Account that it came for.
+    """
+
+    organization_id: UUID
+    instance_id: str
+    kind: str
+    subject: str
+    at_ms: int
+    details: dict[str, Any]
+    account_id: str | None = None
+
+
+Event = IncomingMessage | Receipt | NumberUpdate
 
 
 class EventSink(Protocol):
@@ -147,3 +208,43 @@ class Parsed:
 
     events: list[Event]
     unknown: dict[str, int] = field(default_factory=dict)
+
+
+__all__ = [
+    "Accepted",
+    "Action",
+    "Button",
+    "ButtonKind",
+    "ButtonsContent",
+    "Component",
+    "ContactCard",
+    "ContactsContent",
+    "Content",
+    "ContentInvalid",
+    "Email",
+    "Event",
+    "EventSink",
+    "Gateway",
+    "InDoubt",
+    "IncomingMessage",
+    "ListContent",
+    "LocationContent",
+    "MediaContent",
+    "MediaKind",
+    "NumberUpdate",
+    "OutboundMessage",
+    "Parameter",
+    "Parsed",
+    "Phone",
+    "Place",
+    "ReactionContent",
+    "Receipt",
+    "ReceiptStatus",
+    "Row",
+    "Scope",
+    "Section",
+    "SendError",
+    "TemplateContent",
+    "TextContent",
+    "shown",
+]

@@ -24,6 +24,7 @@ from berrante.messaging.messages.handler import MessageHandler
 from berrante.messaging.outage import patient
 from berrante.messaging.outbound.handler import OutboundHandler
 from berrante.messaging.outbound.pacing import Pacing
+from berrante.messaging.outbound.signals import Listener, deaf
 from berrante.messaging.queues import QueueName, Queues
 from berrante.messaging.reconciler import RECONCILE, Reconciler
 from berrante.store import Database
@@ -39,10 +40,12 @@ def handlers(
     kept_for: KeptFor | None = None,
     sender: Sender | None = None,
     pacing: Pacing | None = None,
+    listener: Listener = deaf,
 ) -> dict[QueueName, Handler]:
     """Return what works on each queue; ``dead-letter`` has nobody, since people triage it.
 
-    ``campaign_per_minute`` is the pace of a number in a campaign that names none.
+    ``campaign_per_minute`` is the pace of a number in a campaign that names none. ``listener`` is told what sending
+    finds out: numbers to be slowed, holds, people who want no marketing.
     """
     reconciler = Reconciler(database=database, queues=queues, clock=clock)
     keeper = RetentionKeeper(database=database, queues=queues, clock=clock, kept_for=kept_for or KeptFor())
@@ -62,7 +65,9 @@ def handlers(
         return chore
 
     return {
-        QueueName.MESSAGE: patient(MessageHandler(database=database, queues=queues, gateways=gateways, clock=clock)),
+        QueueName.MESSAGE: patient(
+            MessageHandler(database=database, queues=queues, clock=clock, gateways=gateways, listener=listener)
+        ),
         QueueName.AUTOMATION: patient(
             AutomationHandler(database=database, queues=queues, gateways=gateways, clock=clock)
         ),
@@ -71,7 +76,9 @@ def handlers(
                 database=database, queues=queues, gateways=gateways, clock=clock, per_minute=campaign_per_minute
             )
         ),
-        QueueName.OUTBOUND: patient(OutboundHandler(database=database, queues=queues, gateways=gateways, clock=clock)),
+        QueueName.OUTBOUND: patient(
+            OutboundHandler(database=database, queues=queues, gateways=gateways, clock=clock, listener=listener)
+        ),
         QueueName.WEBHOOK: patient(
             WebhookHandler(database=database, queues=queues, sender=sender or Sender(), clock=clock)
         ),

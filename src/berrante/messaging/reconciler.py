@@ -22,6 +22,7 @@ from berrante.messaging.endpoints.models import webhook_deliveries
 from berrante.messaging.lost_jobs import LostJobs, Whereabouts
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.status import OPEN, MessageStatus
+from berrante.messaging.outbound import allowances, sending_holds
 from berrante.messaging.outbound.jobs import send_job
 from berrante.messaging.queues import Queues
 from berrante.store import Database
@@ -82,7 +83,15 @@ class Reconciler:
             webhook_deliveries.c.round,
         ).where(webhook_deliveries.c.status == "pending", webhook_deliveries.c.due_at < before)
         await self._each(pending, webhook_deliveries.c.id, lambda rows: self._webhooks(rows, swept))
+        await self._forget()
         return swept
+
+    async def _forget(self) -> None:
+        """Delete what limits no send any more."""
+        now = moment(self._clock())
+        async with self._database.begin() as connection:
+            await allowances.forget_old(connection, now=now)
+            await sending_holds.forget_old(connection, before=now)
 
     async def _each(
         self, query: Select[Any], key: ColumnElement[UUID], work: Callable[[_Rows], Awaitable[None]]

@@ -12,13 +12,15 @@ from berrante.messaging.campaigns.models import (
     campaign_settings,
     campaigns,
 )
+from berrante.messaging.cloud_numbers.models import cloud_numbers, number_updates
 from berrante.messaging.contact_imports.models import contact_import_chunks, contact_import_errors, contact_imports
 from berrante.messaging.contacts.models import consents, contacts, opt_outs
 from berrante.messaging.endpoints.models import webhook_deliveries, webhook_endpoints
 from berrante.messaging.idempotency.models import idempotency_keys
 from berrante.messaging.instances.models import instances
-from berrante.messaging.messages.models import messages
+from berrante.messaging.messages.models import message_prices, messages
 from berrante.messaging.organizations.models import organizations
+from berrante.messaging.outbound.models import opened_chats, pair_rates, sending_holds
 from berrante.messaging.people.models import people, refresh_tokens, sessions
 from berrante.messaging.quotas.models import quotas
 from berrante.messaging.webhooks.models import webhook_unknowns
@@ -37,6 +39,7 @@ __all__ = [
     "campaign_recipients",
     "campaign_settings",
     "campaigns",
+    "cloud_numbers",
     "consents",
     "contact_import_chunks",
     "contact_import_errors",
@@ -44,12 +47,17 @@ __all__ = [
     "contacts",
     "idempotency_keys",
     "instances",
+    "message_prices",
     "messages",
+    "number_updates",
+    "opened_chats",
     "opt_outs",
     "organizations",
+    "pair_rates",
     "people",
     "quotas",
     "refresh_tokens",
+    "sending_holds",
     "sessions",
     "webhook_deliveries",
     "webhook_endpoints",

@@ -218,6 +218,15 @@ class Settings(BaseSettings):
         validation_alias="DATABASE_URL",
         description="PostgreSQL, `postgresql://`; without it an embedded PostgreSQL is started.",
     )
+    encryption_key: SecretStr | None = Field(
+        None,
+        description="Seals access tokens and app secrets in the database: 32 bytes in base64, of `berrante "
+        "encryption-key`; the same in all processes. Of several, with commas between, the first seals, all open. "
+        "Without it an embedded database gets one in the data folder, and another stores no tokens.",
+    )
+    media_dir: Path | None = Field(
+        None, description="Folder of files that came with messages or are to be sent; else `media` in the data folder."
+    )
     env: Environment = Field(
         Environment.DEVELOPMENT,
         description="`production` demands `BERRANTE_SECRET_KEY`, and cookies that travel over https alone.",

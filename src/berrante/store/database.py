@@ -9,6 +9,8 @@ from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
+from berrante.store.encryption import Cipher
+from berrante.store.sealed import use_cipher
 from berrante.store.tenancy import SETTING, WEB_ROLE
 
 _DRIVER: Final = "postgresql+asyncpg"
@@ -56,7 +58,7 @@ class Database:
     """A pool of connections to PostgreSQL; making one does no I/O.
 
     A connection that was lost while it was idle is replaced unseen (a ping before use), so a database that restarts
-    is survived.
+    is survived. ``cipher`` seals and opens the secrets of ``Sealed`` columns.
 
     Example::
 
@@ -64,7 +66,9 @@ class Database:
             await connection.execute(select(organizations))
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10, connect_timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 10, connect_timeout_s: float = 10.0, cipher: Cipher | None = None
+    ) -> None:
         self.engine: AsyncEngine = create_async_engine(
             asyncpg_url(url),
             pool_size=pool_size,
@@ -73,6 +77,9 @@ class Database:
             hide_parameters=True,  # an error must not carry message texts into logs and dead letters
             connect_args={"timeout": connect_timeout_s, "server_settings": {"application_name": "berrante"}},
         )
+        self.cipher = cipher
+        if cipher is not None:
+            use_cipher(self.engine, cipher)
 
     def begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Open a transaction that sees all organizations: committed at the end of the block, rolled back if it raises.

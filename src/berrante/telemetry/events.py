@@ -29,6 +29,9 @@ ENGINES_NOT_REVIVED = LogEvent(
     "engines.not_revived", "error", ("engine", "reason"), "It could not be started again; the next try is in a second."
 )
 MIGRATED = LogEvent("database.migrated", "info", ("revision",), "The database has the newest tables.")
+SECRETS_SEALED = LogEvent(
+    "secrets.sealed", "warning", ("sealed", "unreadable", "hint"), "Stored secrets were sealed, or cannot be read."
+)
 DEMO_READY = LogEvent(
     "demo.ready", "info", ("organization_id", "instance_id", "made"), "The demo organization is there; `made` now?"
 )
@@ -126,6 +129,33 @@ MESSAGE_RECEIVED = LogEvent(
 )
 MESSAGE_STATUS = LogEvent(
     "message.status", "info", (*JOB, "message_id", "receipt", "status"), "A receipt came; `status` holds now."
+)
+NUMBER_UPDATED = LogEvent(
+    "number.updated", "info", (*JOB, "kind", "outcome"), "WhatsApp said something of a number, account or template."
+)
+RATE_CHANGED = LogEvent(
+    "number.rate_changed",
+    "info",
+    ("organization_id", "instance_id", "per_s"),
+    "WhatsApp said that a number goes too fast, or bore it since; without `per_s` it goes at its own rate again.",
+)
+NUMBER_HELD = LogEvent(
+    "number.held",
+    "warning",
+    ("organization_id", "instance_id", "what", "code", "reason", "until"),
+    "WhatsApp's answer stops a number, account, template or contact for some time, or until somebody acts.",
+)
+CONTACT_SUPPRESSED = LogEvent(
+    "contact.suppressed",
+    "info",
+    ("organization_id", "instance_id", "contact_id", "code", "reason"),
+    "A contact told WhatsApp that it wants no marketing: campaigns no longer write to it.",
+)
+MEDIA_FETCHED = LogEvent(
+    "media.fetched",
+    "info",
+    (*JOB, "message_id", "outcome"),
+    "A contact's file is in the media store, or cannot be had.",
 )
 AUTOMATION_DONE = LogEvent(
     "automation.replied", "info", (*JOB, "message_id", "outcome"), "A due automation wrote its reply, or was skipped."

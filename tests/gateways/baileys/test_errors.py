@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from berrante.gateways.baileys import BaileysGateway, Sidecars
-from berrante.gateways.protocol import Action, InDoubt, OutboundMessage, Scope, SendError
+from berrante.gateways.protocol import Action, InDoubt, LocationContent, OutboundMessage, Scope, SendError
 from berrante.messaging.messages import Message, MessageStatus
 from tests.gateways.baileys.conftest import OpenSidecar, pair
 from tests.gateways.baileys.fake_whatsapp import NUMBER, FakeWhatsApp
@@ -186,3 +186,18 @@ async def test_another_organizations_number_is_out_of_reach(
         await paired.gateway.send(replace(outgoing(platform, paired), organization_id=uuid4()))
 
     assert await whatsapp.seen() == []
+
+
+async def test_what_a_number_on_baileys_cannot_send_is_refused_before_the_sidecar_is_asked() -> None:
+    gateway = BaileysGateway(Sidecars(["http://127.0.0.1:9"], token=TOKEN))
+    message = OutboundMessage(
+        organization_id=uuid4(),
+        instance_id="sales",
+        message_id=uuid4(),
+        wire_id="3EB0",
+        to="+5511999990001",
+        content=LocationContent(latitude=-23.5, longitude=-46.6),
+    )
+    with pytest.raises(SendError, match="sends text alone, not location: send a text") as refused:
+        await gateway.send(message)
+    assert (refused.value.scope, refused.value.action) == (Scope.MESSAGE, Action.DROP)

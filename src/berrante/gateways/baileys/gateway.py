@@ -7,7 +7,7 @@ from uuid import UUID
 import httpx
 
 from berrante.gateways.baileys.sidecars import Sidecars
-from berrante.gateways.protocol import Accepted, Action, InDoubt, OutboundMessage, Scope, SendError
+from berrante.gateways.protocol import Accepted, Action, InDoubt, OutboundMessage, Scope, SendError, TextContent
 
 _AWAY_MS: Final = 2_000
 _UNPAIRED_MS: Final = 30_000
@@ -40,6 +40,11 @@ class BaileysGateway:
 
         Raises ``SendError``; ``InDoubt`` only when WhatsApp stayed silent about one message again and again.
         """
+        if not isinstance(message.content, TextContent):
+            reason = (
+                f"a number on Baileys sends text alone, not {message.content.type}: send a text, or use another number"
+            )
+            raise SendError(reason, scope=Scope.MESSAGE, action=Action.DROP, code="131051")
         try:
             response = await self._sidecars.send(
                 message.instance_id,

@@ -33,6 +33,8 @@ _SECONDS: Final = re.compile(r"[0-9]{1,12}")
 _YEAR_2001_S: Final = 1_000_000_000
 _YEAR_3000_S: Final = 32_503_680_000
 _NUMBER: Final = re.compile(r"\+?([1-9][0-9]{6,14})")
+#: A business-scoped user id. Meta, "Business-scoped user IDs": country, a dot, up to 128 letters and digits.
+_USER_ID: Final = re.compile(r"[A-Z]{2}(\.ENT)?\.[A-Za-z0-9]{1,128}")
 _LONGEST_ID: Final = 512
 _KIND: Final = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 
@@ -60,29 +62,24 @@ def read_message(
     """Return a message; ``names`` are profile names by WhatsApp id. Raises ``NotTaken``."""
     match element:
         case {"id": str(id_), "timestamp": timestamp, "type": str(type_), **fields} if 0 < len(id_) <= _LONGEST_ID:
-            sent_at_ms = _milliseconds(timestamp)
+            sent_at_ms = milliseconds(timestamp)
         case _:
             raise NotTaken("malformed:message")
     if sent_at_ms is None:
         raise NotTaken("malformed:message")
     if type_ != "text" and type_ not in _KEPT_TYPES:
         raise NotTaken(kind("message", type_))
-    sender = fields.get("from")
-    if sender is None and "from_user_id" in fields:
-        # Since 2026 a contact may hide the number behind a business-scoped user id; we address by number only.
-        raise NotTaken("message:without_phone_number")
-    number = _NUMBER.fullmatch(sender) if isinstance(sender, str) else None
-    content = _content(type_, fields)
-    if number is None or content is None:
+    sender, content = _sender(fields), _content(type_, fields)
+    if sender is None or content is None:
         raise NotTaken("malformed:message")
     return IncomingMessage(
         organization_id=organization_id,
         instance_id=instance_id,
-        sender=f"+{number[1]}",
+        sender=sender,
         message_id=id_,
         sent_at_ms=sent_at_ms,
         content=content,
-        sender_name=names.get(number[1]),
+        sender_name=names.get(sender.removeprefix("+")),
     )
 
 
@@ -90,7 +87,7 @@ def read_status(element: Json, *, organization_id: UUID, instance_id: str) -> Re
     """Return a receipt. Raises ``NotTaken``."""
     match element:
         case {"id": str(id_), "timestamp": timestamp, "status": str(name), **fields} if 0 < len(id_) <= _LONGEST_ID:
-            at_ms = _milliseconds(timestamp)
+            at_ms = milliseconds(timestamp)
         case _:
             raise NotTaken("malformed:status")
     if at_ms is None:
@@ -99,6 +96,7 @@ def read_status(element: Json, *, organization_id: UUID, instance_id: str) -> Re
     if status is None:
         raise NotTaken(kind("status", name))
     code, error = _reason(fields.get("errors")) if status is ReceiptStatus.FAILED else (None, None)
+    wire_id, pricing = fields.get("biz_opaque_callback_data"), fields.get("pricing")
     return Receipt(
         organization_id=organization_id,
         instance_id=instance_id,
@@ -107,14 +105,19 @@ def read_status(element: Json, *, organization_id: UUID, instance_id: str) -> Re
         at_ms=at_ms,
         error_code=code,
         error=error,
+        wire_id=wire_id if isinstance(wire_id, str) and 0 < len(wire_id) <= _LONGEST_ID else None,
+        pricing=pricing if isinstance(pricing, dict) else None,
     )
 
 
 def read_name(element: Json) -> tuple[str, str] | None:
-    """Return a contact's WhatsApp id and profile name; None if it has no name. Raises ``NotTaken``."""
+    """Return a contact's WhatsApp id or user id, and profile name; None if it has no name. Raises ``NotTaken``."""
     match element:
-        case {"wa_id": str(wa_id), "profile": {"name": str(name)}}:
-            return (wa_id.removeprefix("+"), name) if name else None
+        case {"wa_id": str(id_), "profile": {"name": str(name)}} | {
+            "user_id": str(id_),
+            "profile": {"name": str(name)},
+        }:
+            return (id_.removeprefix("+"), name) if name else None
         case {"wa_id": str()} | {"user_id": str()}:
             return None
         case _:
@@ -125,6 +128,15 @@ def read_error_kind(element: Json) -> str:
     """Return the name under which an error that Meta reports beside messages is counted."""
     code = element.get("code") if isinstance(element, dict) else None
     return kind("error", str(code) if isinstance(code, int) else code)
+
+
+def _sender(fields: Mapping[Any, Json]) -> str | None:
+    """Return who wrote: a number, or where the contact hides it (since 2026) a business-scoped user id."""
+    number, user_id = fields.get("from"), fields.get("from_user_id")
+    if number is None and isinstance(user_id, str):
+        return user_id if _USER_ID.fullmatch(user_id) else None
+    match = _NUMBER.fullmatch(number) if isinstance(number, str) else None
+    return f"+{match[1]}" if match else None
 
 
 def _content(type_: str, fields: Mapping[object, Json]) -> dict[str, Json] | None:
@@ -158,7 +170,7 @@ def _reason(errors: Json) -> tuple[str | None, str | None]:
     )
 
 
-def _milliseconds(timestamp: Json) -> int | None:
+def milliseconds(timestamp: Json) -> int | None:
     """Return milliseconds from Meta's seconds, a string or (in some of its examples) a number."""
     text = str(timestamp) if isinstance(timestamp, int | str) and not isinstance(timestamp, bool) else ""
     if not _SECONDS.fullmatch(text):

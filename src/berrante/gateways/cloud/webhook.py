@@ -11,25 +11,29 @@ from berrante.gateways.cloud.elements import (
     Json,
     NotTaken,
     kind,
+    milliseconds,
     read_error_kind,
     read_message,
     read_name,
     read_status,
 )
 from berrante.gateways.cloud.errors import MalformedWebhook
+from berrante.gateways.cloud.updates import Origin, read_change, read_preference, read_system
 from berrante.gateways.protocol import Event, Parsed
 
 T = TypeVar("T")
 
 _ACCOUNT: Final = "whatsapp_business_account"
-_UNDERSTOOD: Final = frozenset({"messaging_product", "metadata", "contacts", "messages", "statuses", "errors"})
+_UNDERSTOOD: Final = frozenset(
+    {"messaging_product", "metadata", "contacts", "messages", "statuses", "errors", "user_preferences"}
+)
 
 
 def parse(raw_body: bytes, *, organization_id: UUID, instance_id: str, phone_number_id: str | None = None) -> Parsed:
     """Return all events of a webhook, in order, and a count of all else that it brought.
 
     What is malformed or of an unknown kind is counted under its name (``message:unsupported``, ``malformed:status``,
-    ``change:account_update``) and costs its neighbours nothing. With ``phone_number_id``, changes of another number
+    ``change:flows``) and costs its neighbours nothing. With ``phone_number_id``, changes of another number
     are counted as ``foreign:phone_number_id`` and not read.
 
     Raises ``MalformedWebhook`` if the body is no JSON, or not Meta's envelope.
@@ -62,21 +66,38 @@ class _Reading:
     def _read_entry(self, entry: Json) -> None:
         match entry:
             case {"changes": list(changes)}:
+                origin = self._origin(entry)
                 for change in changes:
-                    self._read_change(change)
+                    self._read_change(change, origin)
             case _:
                 self.unknown["malformed:entry"] += 1
 
-    def _read_change(self, change: Json) -> None:
+    def _origin(self, entry: Mapping[str, Json]) -> Origin:
+        account_id = entry.get("id")
+        return Origin(
+            organization_id=self._organization_id,
+            instance_id=self._instance_id,
+            account_id=account_id if isinstance(account_id, str) and account_id.isdecimal() else None,
+            # Entries of messages have no time, and need none.
+            at_ms=milliseconds(entry.get("time")) or 0,
+        )
+
+    def _read_change(self, change: Json, origin: Origin) -> None:
         match change:
             case {"field": "messages", "value": dict(value)}:
-                self._read_value(value)
+                self._read_value(value, origin)
+            case {"field": "user_preferences", "value": dict(value)}:
+                self._read_value({"user_preferences": []} | value, origin)
             case {"field": str(field)} if field != "messages":
-                self.unknown[kind("change", field)] += 1
+                update = read_change(origin, field, change.get("value"))
+                if update is None:
+                    self.unknown[kind("change", field)] += 1
+                else:
+                    self.events.append(update)
             case _:
                 self.unknown["malformed:change"] += 1
 
-    def _read_value(self, value: Mapping[str, Json]) -> None:
+    def _read_value(self, value: Mapping[str, Json], origin: Origin) -> None:
         if not self._is_ours(value):
             self.unknown["foreign:phone_number_id"] += 1
             return
@@ -84,8 +105,11 @@ class _Reading:
         self.events += self._taken(
             value,
             "messages",
-            lambda element: read_message(
-                element, organization_id=self._organization_id, instance_id=self._instance_id, names=names
+            lambda element: (
+                read_system(origin, element)
+                or read_message(
+                    element, organization_id=self._organization_id, instance_id=self._instance_id, names=names
+                )
             ),
         )
         self.events += self._taken(
@@ -93,6 +117,7 @@ class _Reading:
             "statuses",
             lambda element: read_status(element, organization_id=self._organization_id, instance_id=self._instance_id),
         )
+        self.events += self._taken(value, "user_preferences", lambda element: read_preference(origin, element))
         self.unknown.update(self._taken(value, "errors", read_error_kind))
         self.unknown.update(kind("value", key) for key in value if key not in _UNDERSTOOD)
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from berrante.gateways.content import Content
+
 Chat = tuple[str, str]  # instance id, contact's address
 
 _LIMIT: Final = 200_000
@@ -12,11 +14,13 @@ _LIMIT: Final = 200_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """One message on a contact's screen."""
+    """One message on a contact's screen; ``body`` is its words, ``content`` all of it."""
 
     wire_id: str
     body: str
     at_ms: int
+    content: Content | None = None
+    reply_to: str | None = None
 
 
 class Ledger(Mapping[Chat, list[Seen]]):

@@ -20,6 +20,7 @@ from berrante.gateways.protocol import (
     ReceiptStatus,
     Scope,
     SendError,
+    shown,
 )
 from berrante.gateways.simulator.chatter import Chatter, Conversation, written
 from berrante.gateways.simulator.contacts import UNREACHABLE, Habits, Latency, chance, draw, fate
@@ -28,8 +29,8 @@ from berrante.gateways.simulator.post import Post
 from berrante.gateways.simulator.refusals import InjectedFailures, refusal
 from berrante.gateways.simulator.timing import Clock, Sleep, wall_clock, wall_sleep
 
-_ADDRESS: Final = re.compile(r"\+[1-9]\d{0,14}")
-_LONGEST_BODY: Final = 4_096
+#: A number, a business-scoped user id, or a hidden number.
+_ADDRESS: Final = re.compile(r"\+[1-9]\d{0,14}|[A-Z]{2}\.[A-Za-z0-9.]{1,128}|\d{5,25}@lid")
 _MOST_RECEIPTS: Final = 3  # sent, delivered, read
 _EVENTS_KEPT: Final = 200_000
 
@@ -94,7 +95,7 @@ class Simulator:
         """Show the contact the message, once per wire id; its receipts follow, and carry the wire id.
 
         Sending a wire id again answers as the first time and shows nothing. Raises what ``fail_next`` ordered, and
-        refuses, as WhatsApp does, an address or a text that cannot be.
+        refuses, as WhatsApp does, an address that cannot be.
         """
         luck = chance(self._seed, message.instance_id, message.to, message.wire_id)
         accept_ms = draw(self._latency.accept, luck)
@@ -180,7 +181,7 @@ class Simulator:
                     retry_after_ms=self._post.retry_after_ms(),
                 )
             now_ms = self._clock()
-            seen = self.ledger.show(chat, Seen(wire_id=message.wire_id, body=message.content.body, at_ms=now_ms))
+            seen = self.ledger.show(chat, _seen(message, now_ms))
             self._expect_receipts(message, luck, now_ms)
         return Accepted(provider_id=message.wire_id, accepted_at_ms=seen.at_ms)
 
@@ -235,10 +236,13 @@ class Simulator:
 def _check(message: OutboundMessage) -> None:
     if not _ADDRESS.fullmatch(message.to):
         raise refusal("131026")
-    if not 1 <= len(message.content.body) <= _LONGEST_BODY:
-        raise SendError(
-            f"the text has {len(message.content.body)} characters: WhatsApp takes 1 to {_LONGEST_BODY}",
-            scope=Scope.MESSAGE,
-            action=Action.DROP,
-            code="131009",
-        )
+
+
+def _seen(message: OutboundMessage, at_ms: int) -> Seen:
+    return Seen(
+        wire_id=message.wire_id,
+        body=shown(message.content),
+        at_ms=at_ms,
+        content=message.content,
+        reply_to=message.reply_to,
+    )

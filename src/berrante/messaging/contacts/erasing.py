@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.messaging.automations.models import automation_runs
 from berrante.messaging.campaigns.models import campaign_entries, campaign_recipients
+from berrante.messaging.cloud_numbers.models import number_updates
 from berrante.messaging.contacts.consent import Refusal, bar
 from berrante.messaging.contacts.models import consents, contacts
 from berrante.messaging.messages.models import messages
@@ -22,15 +23,17 @@ from berrante.messaging.messages.status import MessageStatus
 async def erase_person(connection: AsyncConnection, *, organization_id: UUID, address: str, at: datetime) -> None:
     """Erase all contacts of an address in the transaction; a message that is being sent becomes in doubt."""
     lock = (
-        select(contacts.c.id)
+        select(contacts.c.id, contacts.c.whatsapp_address)
         .where(contacts.c.organization_id == organization_id, contacts.c.address == address)
         .order_by(contacts.c.id)
         .with_for_update()
     )
-    ids = list((await connection.execute(lock)).scalars())
+    rows = (await connection.execute(lock)).all()
+    ids = [row.id for row in rows]
     await bar(connection, organization_id=organization_id, address=address, at=at, erased_at=at)
     await _messages(connection, ids, at)
     await _plans(connection, organization_id, address, ids)
+    await _preferences(connection, organization_id, {address, *(row.whatsapp_address or address for row in rows)})
     await connection.execute(update(consents).where(consents.c.contact_id.in_(ids)).values(text=None, source="erased"))
     gone: dict[str, Any] = {
         "address_kind": "erased",
@@ -64,6 +67,15 @@ async def _messages(connection: AsyncConnection, ids: list[UUID], at: datetime) 
     # A text stays a text, an empty one: whoever reads a content finds the keys of its type.
     wiped = func.jsonb_build_object("type", messages.c.content["type"], "text", "", "erased", True)
     await connection.execute(of_contacts.values(content=wiped))
+
+
+async def _preferences(connection: AsyncConnection, organization_id: UUID, addresses: set[str]) -> None:
+    """Forget what WhatsApp told of the person's wishes: it stands under the address. The contact's bar stays."""
+    subjects = [f"marketing:{spelling}" for each in addresses for spelling in (each, each.removeprefix("+"))]
+    statement = delete(number_updates).where(
+        number_updates.c.organization_id == organization_id, number_updates.c.subject.in_(subjects)
+    )
+    await connection.execute(statement)
 
 
 async def _plans(connection: AsyncConnection, organization_id: UUID, address: str, ids: list[UUID]) -> None:

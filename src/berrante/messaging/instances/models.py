@@ -3,7 +3,7 @@
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Table, Text, UniqueConstraint, Uuid, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from berrante.store import MOMENT, metadata
+from berrante.store import MOMENT, Sealed, metadata
 
 instances = Table(
     "instances",
@@ -13,7 +13,7 @@ instances = Table(
     Column("gateway", Text, nullable=False),
     Column("phone_number_id", Text),
     Column("display_number", Text),
-    Column("app_secret", Text),
+    Column("app_secret", Sealed("instances.app_secret", required=False)),
     Column("verify_token", Text),
     Column("settings", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Column("created_at", MOMENT, nullable=False, server_default=func.now()),

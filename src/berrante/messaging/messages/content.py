@@ -1,7 +1,26 @@
-"""The content of a message as it is stored: an object with a ``type``, whatever the producer wrote."""
+"""The content of a message as it is stored: an object with a ``type``, whatever the producer wrote.
 
-from typing import Any
+What goes out is stored as what comes in: ``{"type": "image", "image": {…}, "context": {"id": …}}``, a text bare.
+"""
 
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from berrante.gateways.protocol import (
+    ButtonsContent,
+    ContactsContent,
+    Content,
+    ContentInvalid,
+    ListContent,
+    LocationContent,
+    MediaContent,
+    MediaKind,
+    ReactionContent,
+    TemplateContent,
+    TextContent,
+)
 from berrante.messaging.errors import Invalid
 from berrante.messaging.fields import storable
 
@@ -20,7 +39,7 @@ def normalized(content: dict[str, Any] | str) -> dict[str, Any]:
         raise Invalid("content", "has no type", remedy='give {"type": "text", "text": "…"} or a bare text')
     if content["type"] == "text" and not isinstance(content.get("text"), str):
         raise Invalid("content.text", "is missing", remedy='give {"type": "text", "text": "…"} or a bare text')
-    return {storable(name): _clean(value) for name, value in content.items()}
+    return {storable(name): clean(value) for name, value in content.items()}
 
 
 def text_of(content: dict[str, Any]) -> str | None:
@@ -34,13 +53,87 @@ def text_content(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text}
 
 
-def _clean(value: Any) -> Any:  # noqa: ANN401  any JSON
+_KINDS: Final[Mapping[str, type[Content]]] = {
+    **{kind.value: MediaContent for kind in MediaKind},
+    **{
+        kind.type: kind
+        for kind in (
+            ButtonsContent,
+            ContactsContent,
+            ListContent,
+            LocationContent,
+            ReactionContent,
+            TemplateContent,
+        )
+    },
+}
+
+
+def stored(content: Content, *, reply_to: str | None = None) -> dict[str, Any]:
+    """Return the content as it is stored; ``outgoing`` and ``reply_to_of`` read it back.
+
+    >>> stored(LocationContent(latitude=1.5, longitude=2.5), reply_to="wamid.1")
+    {'type': 'location', 'location': {'latitude': 1.5, 'longitude': 2.5}, 'context': {'id': 'wamid.1'}}
+    """
+    if isinstance(content, TextContent):
+        kept: dict[str, Any] = text_content(content.body)
+        kept |= {"preview_url": True} if content.preview_url else {}
+    else:
+        # The type stands above: it is not said again inside.
+        described = _bare(msgspec.to_builtins(content))
+        if isinstance(content, MediaContent):
+            del described["kind"]
+        kept = {"type": content.type, content.type: described}
+    return kept if reply_to is None else kept | {"context": {"id": reply_to}}
+
+
+def outgoing(kept: Mapping[str, Any]) -> Content:
+    """Return the content of a stored outgoing message; raises ``ContentInvalid`` for what cannot be sent."""
+    type_ = kept.get("type")
+    described = kept.get(str(type_))
+    kind: type[Content] = TextContent
+    if type_ == TextContent.type:
+        described = {"body": described, "preview_url": kept.get("preview_url", False)}
+    else:
+        found = _KINDS.get(str(type_))
+        if found is None or not isinstance(described, dict):
+            raise ContentInvalid("type", f"is {str(type_)[:40]!r}", remedy="this cannot be sent: write it anew")
+        kind = found
+        described = described | ({"kind": type_} if kind is MediaContent else {})
+    try:
+        return msgspec.convert(described, kind)
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, ContentInvalid):
+            raise error.__cause__ from None
+        raise ContentInvalid(str(type_), f"is malformed ({error})", remedy="write it anew") from error
+
+
+def reply_to_of(kept: Mapping[str, Any]) -> str | None:
+    """Return WhatsApp's id of the message that a stored outgoing one answers."""
+    context = kept.get("context")
+    answered = context.get("id") if isinstance(context, dict) else None
+    return answered if isinstance(answered, str) else None
+
+
+def _bare(value: Any) -> Any:  # noqa: ANN401  any JSON
+    """Leave out what is not there; an empty emoji takes a reaction away, so it stays."""
+    match value:
+        case dict():
+            return {name: _bare(item) for name, item in value.items() if item is not None and item != ()}
+        case list() | tuple():
+            return [_bare(item) for item in value]
+        case _:
+            return value
+
+
+def clean(value: Any) -> Any:  # noqa: ANN401  any JSON
+    """Return the JSON value with U+FFFD in place of what the database cannot hold."""
     match value:
         case str():
             return storable(value)
         case list():
-            return [_clean(item) for item in value]
+            return [clean(item) for item in value]
         case dict():
-            return {storable(name): _clean(item) for name, item in value.items()}
+            return {storable(name): clean(item) for name, item in value.items()}
         case _:
             return value

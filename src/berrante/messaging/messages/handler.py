@@ -17,20 +17,33 @@ from berrante.messaging.automations.jobs import step_job
 from berrante.messaging.automations.runs import OpenRun
 from berrante.messaging.campaigns.replies import hear
 from berrante.messaging.clock import Clock, milliseconds, moment
+from berrante.messaging.cloud_numbers import updates
 from berrante.messaging.contacts.store import remember
 from berrante.messaging.endpoints.emitting import Told, enqueue
 from berrante.messaging.endpoints.messages import became, received
 from berrante.messaging.errors import Invalid, ReceiptTooEarly
 from berrante.messaging.fields import storable
 from berrante.messaging.instances.tenancy import gateway_of
-from berrante.messaging.messages import receipts
+from berrante.messaging.messages import late_refusals, receipts
 from berrante.messaging.messages.content import normalized, text_of
-from berrante.messaging.messages.jobs import INCOMING, RECEIPT, IncomingPayload, ReceiptPayload
+from berrante.messaging.messages.jobs import (
+    INCOMING,
+    MEDIA,
+    RECEIPT,
+    UPDATE,
+    IncomingPayload,
+    MediaPayload,
+    ReceiptPayload,
+    UpdatePayload,
+    media_job,
+)
+from berrante.messaging.messages.media import MediaFetcher, to_fetch
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
 from berrante.messaging.messages.receipts import Applied
 from berrante.messaging.messages.status import MessageStatus
 from berrante.messaging.outbound.jobs import send_job
+from berrante.messaging.outbound.signals import Listener, deaf
 from berrante.messaging.outbound.writing import gateway_named, write
 from berrante.messaging.payloads import checked, point_in_time, read
 from berrante.messaging.queues import Queues
@@ -40,13 +53,23 @@ _LONGEST_ID: Final = 512
 
 
 class MessageHandler:
-    """Handles ``incoming`` and ``receipt``; both may be delivered any number of times."""
+    """Handles ``incoming``, ``receipt``, ``update`` and ``media``; each may be delivered any number of times."""
 
-    def __init__(self, *, database: Database, queues: Queues, gateways: Mapping[str, Gateway], clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        queues: Queues,
+        clock: Clock,
+        gateways: Mapping[str, Gateway],
+        listener: Listener = deaf,
+    ) -> None:
         self._database = database
         self._queues = queues
         self._gateways = gateways
         self._clock = clock
+        self._listener = listener
+        self._media = MediaFetcher(database, gateways)
 
     async def __call__(self, job: Job) -> object:
         """Handle one job; raises ``Unrecoverable`` for one that can never be handled."""
@@ -55,6 +78,10 @@ class MessageHandler:
                 return await self._incoming(read(job, IncomingPayload))
             case name if name == RECEIPT:
                 return await self._receipt(read(job, ReceiptPayload))
+            case name if name == UPDATE:
+                return await self._update(read(job, UpdatePayload))
+            case name if name == MEDIA:
+                return await self._media(read(job, MediaPayload))
             case name:
                 raise Unrecoverable(f"queue 'message' has no jobs named {name!r}: use 'incoming' or 'receipt'")
 
@@ -154,6 +181,15 @@ class MessageHandler:
         if answer is not None:  # killed before this line, the reconciler adds it
             await self._queues.outbound.add_bulk([self._answer(payload, answer)])
         await enqueue(self._queues, told)
+        # Also for a message that was known: the run that stored it may have been killed right here.
+        if to_fetch(content) is not None and self._media.can_fetch(gateway):
+            fetch = media_job(
+                self._queues.message,
+                organization_id=payload.organization_id,
+                instance_id=payload.instance_id,
+                message_id=message_id,
+            )
+            await self._queues.message.add_bulk([fetch])
         return {"status": "stored" if is_new else "known", "messageId": str(message_id), "runs": len(opened)}
 
     def _answer(self, payload: IncomingPayload, message_id: UUID) -> NewJob:
@@ -182,10 +218,13 @@ class MessageHandler:
 
     async def _receipt(self, payload: ReceiptPayload) -> object:
         about = checked(lambda: _id(payload.message_id))
+        wire_id = None if payload.wire_id is None else checked(lambda: _id(str(payload.wire_id)))
         at = moment(checked(lambda: point_in_time(payload.at, field="at")))
         code = None if payload.error_code is None else storable(str(payload.error_code))[:200]
         async with self._database.begin() as connection:
-            await gateway_of(connection, organization_id=payload.organization_id, instance_id=payload.instance_id)
+            gateway = await gateway_of(
+                connection, organization_id=payload.organization_id, instance_id=payload.instance_id
+            )
             applied = await receipts.apply(
                 connection,
                 organization_id=payload.organization_id,
@@ -196,11 +235,19 @@ class MessageHandler:
                 now=moment(self._clock()),
                 error_code=code,
                 error=storable(payload.error) if payload.error else None,
+                wire_id=wire_id,
             )
-            told = await self._tell(connection, payload, applied, at=at, code=code) if applied else []
-        if applied is None:
-            raise ReceiptTooEarly(about, instance_id=payload.instance_id)
+            if applied is None:
+                raise ReceiptTooEarly(about, instance_id=payload.instance_id)
+            if payload.pricing:
+                await receipts.price(
+                    connection, payload.pricing, organization_id=payload.organization_id, message_id=applied.id
+                )
+            stopped = await late_refusals.stop(connection, payload, applied, gateway=gateway, now_ms=self._clock())
+            told = await self._tell(connection, payload, applied, at=at, code=code)
         await enqueue(self._queues, told)
+        if stopped is not None:
+            await stopped.tell(self._listener)
         return {"status": applied.holds.value}
 
     async def _tell(
@@ -219,6 +266,26 @@ class MessageHandler:
             code=code,
             reason=storable(payload.error) if payload.error else None,
         )
+
+    async def _update(self, payload: UpdatePayload) -> object:
+        now = moment(self._clock())
+        at = now if payload.at in {0, "0"} else moment(checked(lambda: point_in_time(payload.at, field="at")))
+        async with self._database.begin() as connection:
+            await gateway_of(connection, organization_id=payload.organization_id, instance_id=payload.instance_id)
+            signals = await updates.apply(
+                connection,
+                organization_id=payload.organization_id,
+                instance_id=payload.instance_id,
+                account_id=payload.account_id,
+                kind=payload.kind,
+                subject=payload.subject,
+                details=payload.details,
+                at=at,
+                now=now,
+            )
+        for signal in signals or []:
+            await self._listener(signal)
+        return {"status": "old" if signals is None else "applied", "kind": payload.kind}
 
 
 async def _existing(connection: AsyncConnection, instance_id: str, wire_id: str) -> tuple[UUID, str]:

@@ -1,5 +1,6 @@
 """The jobs of the queue ``message``: what came in, and what was told of what went out."""
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -7,11 +8,13 @@ from uuid import UUID
 import msgspec
 
 from berrante.engine import JobOptions, NewJob, Queue
-from berrante.gateways.protocol import Event, IncomingMessage, Receipt, ReceiptStatus
+from berrante.gateways.protocol import Event, IncomingMessage, NumberUpdate, Receipt, ReceiptStatus
 from berrante.messaging.payloads import Payload
 
 INCOMING = "incoming"
 RECEIPT = "receipt"
+UPDATE = "update"
+MEDIA = "media"
 
 
 class IncomingPayload(Payload, frozen=True, kw_only=True):
@@ -36,6 +39,28 @@ class ReceiptPayload(Payload, frozen=True, kw_only=True):
     at: int | float | str
     error_code: str | int | None = None
     error: str | None = None
+    wire_id: str | None = None
+    pricing: dict[str, Any] | None = None
+
+
+class UpdatePayload(Payload, frozen=True, kw_only=True):
+    """What WhatsApp says of a number, its account, a template or a contact; ``at`` 0 if WhatsApp gave no time."""
+
+    organization_id: UUID
+    instance_id: str
+    kind: str
+    subject: str
+    at: int | float | str
+    details: dict[str, Any]
+    account_id: str | None = None
+
+
+class MediaPayload(Payload, frozen=True, kw_only=True):
+    """A stored message whose file is to be fetched; ``messageId`` is the row's id."""
+
+    organization_id: UUID
+    instance_id: str
+    message_id: UUID
 
 
 def job_of(event: Event, queue: Queue) -> NewJob:
@@ -61,9 +86,31 @@ def job_of(event: Event, queue: Queue) -> NewJob:
                 "at": event.at_ms,
                 "errorCode": event.error_code,
                 "error": event.error,
+                "wireId": event.wire_id,
+                "pricing": event.pricing,
             }
             parts = (event.message_id, event.status.value, event.at_ms)
             return NewJob(RECEIPT, data, _with_id(queue, event.instance_id, *parts))
+        case NumberUpdate():
+            data = {
+                "organizationId": str(event.organization_id),
+                "instanceId": event.instance_id,
+                "kind": event.kind,
+                "subject": event.subject,
+                "at": event.at_ms,
+                "details": event.details,
+                "accountId": event.account_id,
+            }
+            # The digest tells apart what came in one second, or without a time.
+            digest = hashlib.sha256(msgspec.json.encode(data, order="sorted")).hexdigest()[:24]
+            return NewJob(UPDATE, data, _with_id(queue, event.instance_id, event.kind, digest, event.at_ms))
+
+
+def media_job(queue: Queue, *, organization_id: UUID, instance_id: str, message_id: UUID) -> NewJob:
+    """Return the job that fetches a message's file, in a lane beside the number's: messages do not wait for files."""
+    data = {"organizationId": str(organization_id), "instanceId": instance_id, "messageId": str(message_id)}
+    options = replace(queue.with_id(f"media-{message_id}"), group=f"{instance_id}/media")
+    return NewJob(MEDIA, data, options)
 
 
 def _with_id(queue: Queue, instance_id: str, *parts: object) -> JobOptions:

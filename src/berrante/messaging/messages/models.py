@@ -1,8 +1,10 @@
-"""The table of messages, both directions."""
+"""The tables of messages, both directions, and of what WhatsApp says that they cost."""
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
+    ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -64,4 +66,16 @@ messages = Table(
     Index("ix_messages_open", "id", postgresql_where=text("status IN ('queued', 'sending')")),
     # What is in one number's lane.
     Index("ix_messages_open_instance", "instance_id", postgresql_where=text("status IN ('queued', 'sending')")),
+)
+
+message_prices = Table(
+    "message_prices",
+    metadata,
+    Column("message_id", Uuid, ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Column("organization_id", Uuid, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("billable", Boolean),
+    # PMP (per message) or CBP (per conversation); marketing, utility, authentication, service; regular, free_…
+    Column("model", Text),
+    Column("category", Text),
+    Column("type", Text),
 )

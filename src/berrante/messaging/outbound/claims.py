@@ -1,5 +1,6 @@
 """The compare-and-set by which one worker has a message, and what it stores when it is done."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -34,12 +35,13 @@ class Found:
     instance_id: str
     wire_id: str
     address: str
-    status: MessageStatus
-    text: str
-    attempts: int
-    updated_at: datetime
     contact_id: UUID
     origin: Origin
+    last_wrote_at: datetime | None
+    status: MessageStatus
+    content: Mapping[str, Any]
+    attempts: int
+    updated_at: datetime
     #: Why it is not to be sent any more, if it is not.
     called_off: str | None
     on_hold: bool
@@ -65,6 +67,7 @@ async def find(
             messages,
             # Where WhatsApp has another spelling of the number, it is told its own.
             func.coalesce(contacts.c.whatsapp_address, contacts.c.address).label("address"),
+            contacts.c.last_message_at,
             campaigns.c.status.label("campaign_status"),
             campaign_recipients.c.send_until,
         )
@@ -88,12 +91,13 @@ async def find(
         instance_id=row.instance_id,
         wire_id=row.wire_id,
         address=row.address,
-        status=MessageStatus(row.status),
-        text=row.content["text"],
-        attempts=row.attempts,
-        updated_at=row.updated_at,
         contact_id=row.contact_id,
         origin=Origin(row.origin),
+        last_wrote_at=row.last_message_at,
+        status=MessageStatus(row.status),
+        content=row.content,
+        attempts=row.attempts,
+        updated_at=row.updated_at,
         called_off=_called_off(row.origin, row.campaign_status),
         on_hold=row.campaign_status not in {None, "running", "finished"}
         or (row.send_until is not None and row.send_until <= moment(now_ms)),
@@ -120,10 +124,21 @@ async def claim(connection: AsyncConnection, found: Found, *, now_ms: int) -> Cl
 
 
 async def settle(
-    connection: AsyncConnection, found: Found, status: MessageStatus, *, now_ms: int, reason: str
+    connection: AsyncConnection,
+    found: Found,
+    status: MessageStatus,
+    *,
+    now_ms: int,
+    reason: str,
+    code: str | None = None,
 ) -> list[Told]:
     """Give a locked message its last status without sending it; what is skipped is told by whoever called it off."""
-    values = {"status": status.value, "updated_at": moment(now_ms), "failure_reason": reason}
+    values = {
+        "status": status.value,
+        "updated_at": moment(now_ms),
+        "failure_code": code,
+        "failure_reason": reason,
+    }
     await connection.execute(update(messages).where(messages.c.id == found.id).values(values))
     if status is MessageStatus.SKIPPED:
         return []
@@ -135,6 +150,7 @@ async def settle(
         wire_id=found.wire_id,
         status=status.value,
         at=moment(now_ms),
+        code=code,
         reason=reason,
     )
 

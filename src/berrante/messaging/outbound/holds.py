@@ -1,4 +1,4 @@
-"""Which accounts rest: known to this process, learned anew by each. A number's rest is its lane's, in Redis."""
+"""Which accounts and pairs rest: known to this process alone. A number's rest is its lane's, in Redis."""
 
 from collections.abc import Hashable
 from typing import Final
@@ -9,7 +9,7 @@ _MANY: Final = 10_000
 
 
 class Holds:
-    """Keeps an account that WhatsApp told to wait from being tried, while all others go on."""
+    """Keeps an account, or a number towards one contact, from being tried while it rests; all others go on."""
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
@@ -22,6 +22,7 @@ class Holds:
             self._until_ms = {key: until for key, until in self._until_ms.items() if until > now}
         self._until_ms[what] = max(self._until_ms.get(what, 0), now + for_ms)
 
-    def remaining_ms(self, what: Hashable) -> int:
-        """Return how long ``what`` still rests; 0 if it does not."""
-        return max(0, self._until_ms.get(what, 0) - self._clock())
+    def remaining_ms(self, *what: Hashable) -> int:
+        """Return how long the longest of these still rests; 0 if none does."""
+        now = self._clock()
+        return max(0, *(self._until_ms.get(key, 0) - now for key in what))

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from berrante.engine.connection import is_unavailable, system_clock
-from berrante.gateways.protocol import Gateway
+from berrante.gateways.protocol import Content, Gateway, TextContent
 from berrante.messaging.addresses import canonical, checked
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.contacts.models import contacts
@@ -45,22 +45,56 @@ class Outbound:
         self._clock = clock
         self._quotas = quotas
 
-    async def send(self, *, organization_id: UUID, instance_id: str, to: str, text: str) -> UUID:
-        """Store a text message, enqueue it and return its id.
+    async def send(
+        self,
+        *,
+        organization_id: UUID,
+        instance_id: str,
+        to: str,
+        text: str | None = None,
+        content: Content | None = None,
+        reply_to: str | None = None,
+    ) -> UUID:
+        """Store a message, enqueue it and return its id: ``content``, or a plain ``text``.
+
+        ``reply_to`` is WhatsApp's own id of the message that this one answers.
 
         If Redis is away after the commit this raises, but the message is stored: the reconciler enqueues it. Raises
         ``Invalid``, ``Missing`` for an instance that is not the organization's, or ``QuotaExceeded``.
         """
-        message_id = await self._store(organization_id=organization_id, instance_id=instance_id, to=to, text=text)
+        message_id = await self._store(
+            organization_id=organization_id,
+            instance_id=instance_id,
+            to=to,
+            text=text,
+            content=content,
+            reply_to=reply_to,
+        )
         await self._enqueue(organization_id=organization_id, instance_id=instance_id, message_id=message_id)
         return message_id
 
-    async def accept(self, *, organization_id: UUID, instance_id: str, to: str, text: str) -> UUID:
+    async def accept(
+        self,
+        *,
+        organization_id: UUID,
+        instance_id: str,
+        to: str,
+        text: str | None = None,
+        content: Content | None = None,
+        reply_to: str | None = None,
+    ) -> UUID:
         """Do as ``send``, but a Redis that is away after the commit is no error: whoever asked must not ask again.
 
         The reconciler enqueues the message within two minutes of Redis' return.
         """
-        message_id = await self._store(organization_id=organization_id, instance_id=instance_id, to=to, text=text)
+        message_id = await self._store(
+            organization_id=organization_id,
+            instance_id=instance_id,
+            to=to,
+            text=text,
+            content=content,
+            reply_to=reply_to,
+        )
         try:
             await self._enqueue(organization_id=organization_id, instance_id=instance_id, message_id=message_id)
         except Exception as error:
@@ -69,9 +103,19 @@ class Outbound:
             _log.warning("message %s waits for the reconciler: Redis is away: %s", message_id, error)
         return message_id
 
-    async def _store(self, *, organization_id: UUID, instance_id: str, to: str, text: str) -> UUID:
+    async def _store(
+        self,
+        *,
+        organization_id: UUID,
+        instance_id: str,
+        to: str,
+        text: str | None,
+        content: Content | None,
+        reply_to: str | None,
+    ) -> UUID:
         address = await self._address(organization_id, instance_id, to)
-        text = text_body(text, field="text")
+        if content is None:
+            content = TextContent(body=text_body(text or "", field="text"))
         instance = await Instances(self._database).find(organization_id, instance_id)
         if instance is None:
             raise Missing("instance", instance_id)
@@ -88,7 +132,8 @@ class Outbound:
                 instance_id=instance_id,
                 contact_id=contact_id,
                 origin=Origin.API,
-                text=text,
+                content=content,
+                reply_to=reply_to,
                 at=now,
             )
 

@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from berrante.gateways.protocol import Gateway
+from berrante.gateways.protocol import Content, Gateway, TextContent
 from berrante.messaging.errors import GatewayMissing
-from berrante.messaging.messages.content import text_content
+from berrante.messaging.messages.content import stored
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
 from berrante.messaging.messages.status import MessageStatus
@@ -24,10 +24,17 @@ async def write(
     instance_id: str,
     contact_id: UUID,
     origin: Origin,
-    text: str,
     at: datetime,
+    text: str | None = None,
+    content: Content | None = None,
+    reply_to: str | None = None,
 ) -> UUID:
-    """Store a queued message and return its id; enqueue its job once the transaction is committed."""
+    """Store a queued message and return its id; enqueue its job once the transaction is committed.
+
+    Give ``content``, or ``text`` for a plain one. ``reply_to`` is WhatsApp's own id of the message that this answers.
+    """
+    if content is None:
+        content = TextContent(body=text or "")
     message_id = new_id()
     row = {
         "id": message_id,
@@ -38,7 +45,7 @@ async def write(
         "origin": origin.value,
         "wire_id": gateway.wire_id(message_id),
         "status": MessageStatus.QUEUED.value,
-        "content": text_content(text),
+        "content": stored(content, reply_to=reply_to),
         "priority": origin.priority,
         "created_at": at,
         "updated_at": at,

@@ -5,11 +5,14 @@ from typing import Final
 
 from berrante.gateways.protocol import Action, Scope, SendError
 from berrante.messaging.messages.status import MessageStatus
+from berrante.messaging.outbound.policy.pair_rate import strike_delay_ms
 
 #: How long a claim is believed before its worker counts as dead. Longer than any send (``SEND_WITHIN_S``).
 LEASE_MS: Final = 30_000
 SEND_WITHIN_S: Final = 20.0
 HOLD_MS: Final = 30_000
+#: A number that went too fast tries again after 1 to 5 seconds.
+TOO_FAST_SPREAD_MS: Final = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +92,37 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class Postpone:
-    """Not the message's fault: try later, uncharged. ``holds`` names all that has to wait with it, if more does."""
+    """Try later, without using one of the job's attempts. ``holds`` names all that has to wait with it, if more does.
+
+    ``counted`` says that the row counts it all the same, since there is a limit to how often it is tried.
+    """
 
     delay_ms: int
     holds: Scope | None
+    counted: bool = False
 
 
 Reaction = Charge | GiveUp | Postpone
 
 
-def react(error: SendError) -> Reaction:
+def react(error: SendError, *, tries: int = 0, strikes: int = 1, chance: float = 0.0) -> Reaction:
     """Decide what a refusal means for the message and for its number or account.
 
+    ``tries`` is how often the message failed before, ``strikes`` how often in a row its contact met this refusal, this
+    one included; ``chance`` (0 to 1) spreads a number's sends that were all refused at once.
+
     >>> react(SendError("slow down", scope=Scope.NUMBER, action=Action.HOLD, code="130429", retry_after_ms=4_000))
-    Postpone(delay_ms=4000, holds=<Scope.NUMBER: 'number'>)
+    Postpone(delay_ms=4000, holds=<Scope.NUMBER: 'number'>, counted=False)
     """
     if error.action in {Action.DROP, Action.SUPPRESS}:
         return GiveUp()
+    if error.most_retries is not None and tries >= error.most_retries:
+        return GiveUp()
     if error.action is Action.RETRY and error.scope is Scope.MESSAGE:
         return Charge()
-    wide = error.scope in {Scope.NUMBER, Scope.ACCOUNT} and error.action is Action.HOLD
-    return Postpone(error.retry_after_ms or HOLD_MS, error.scope if wide else None)
+    counted = error.most_retries is not None
+    wait_ms = strike_delay_ms(error.retry_after_ms or HOLD_MS, error.growth, tries + 1 if counted else strikes)
+    if error.too_fast:
+        wait_ms += round(chance * TOO_FAST_SPREAD_MS)
+    wide = error.scope in {Scope.NUMBER, Scope.ACCOUNT} and error.action is Action.HOLD and not error.campaigns_only
+    return Postpone(wait_ms, error.scope if wide else None, counted)

@@ -1,0 +1,57 @@
+"""What follows from what sending found out, beside the message itself: paces, contacts, log lines."""
+
+from sqlalchemy import func, update
+
+from berrante.messaging.clock import Clock, moment
+from berrante.messaging.contacts.models import contacts
+from berrante.messaging.instances import Instances
+from berrante.messaging.outbound.pacing import Pacing
+from berrante.messaging.outbound.signals import Held, RateChanged, Signal, Suppressed
+from berrante.store import Database
+from berrante.telemetry import events
+
+
+class Signals:
+    """Listens to what sending finds out. Told twice, it does the same again.
+
+    A rate that was not told because the process was killed takes effect with the next ``Pacing.reconcile``; a contact
+    that was not marked is held all the same, by the hold that was stored first.
+    """
+
+    def __init__(self, database: Database, instances: Instances, pacing: Pacing, *, clock: Clock) -> None:
+        self._database = database
+        self._instances = instances
+        self._pacing = pacing
+        self._clock = clock
+
+    async def __call__(self, signal: Signal) -> None:
+        """Do what the signal asks for."""
+        of = {"organization_id": str(signal.organization_id), "instance_id": signal.instance_id}
+        match signal:
+            case RateChanged(per_s=per_s):
+                events.RATE_CHANGED(**of, per_s=per_s)
+                # The rate itself is read from the database: of two signals at once, the later one may come first.
+                instance = await self._instances.find(signal.organization_id, signal.instance_id)
+                if instance is not None:
+                    await self._pacing.apply(instance, instance.configuration)
+            case Suppressed(contact_id=contact_id, code=code, reason=reason):
+                await self._suppress(signal)
+                events.CONTACT_SUPPRESSED(**of, contact_id=str(contact_id), code=code, reason=reason)
+            case Held(hold=hold):
+                until = None if hold.until_ms is None else moment(hold.until_ms).isoformat()
+                events.NUMBER_HELD(**of, what=hold.what, code=hold.code, reason=hold.reason, until=until)
+
+    async def _suppress(self, signal: Suppressed) -> None:
+        now = moment(self._clock())
+        statement = (
+            update(contacts)
+            .where(contacts.c.organization_id == signal.organization_id, contacts.c.id == signal.contact_id)
+            .where(contacts.c.erased_at.is_(None))
+            .values(
+                suppressed_at=func.coalesce(contacts.c.suppressed_at, now),
+                suppression_reason=signal.reason,
+                updated_at=now,
+            )
+        )
+        async with self._database.begin() as connection:
+            await connection.execute(statement)

@@ -1,0 +1,36 @@
+"""The protocol of a media store. A folder is the one implementation there is; S3 and its likes would be another."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+from uuid import UUID
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stored:
+    """One file; ``reference`` is what messages carry, and holds for the organization that stored it alone."""
+
+    reference: str
+    mime_type: str
+    size: int
+
+
+class MediaMissing(Exception):
+    """The store has no such file, or it is another organization's, which looks the same from here."""
+
+    code: ClassVar[str] = "media_missing"
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"the media store has no {reference[:100]!r}: store the file again")
+        self.reference = reference
+
+
+class MediaStore(Protocol):
+    """Keeps files. The same bytes of the same kind, stored again by the same organization, are the same reference."""
+
+    async def put(self, organization_id: UUID, data: bytes, *, mime_type: str) -> Stored:
+        """Store a file durably."""
+        ...
+
+    async def get(self, organization_id: UUID, reference: str) -> tuple[Stored, bytes]:
+        """Return a file; raises ``MediaMissing``."""
+        ...

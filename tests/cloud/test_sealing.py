@@ -1,0 +1,92 @@
+"""Secrets of the days before: sealed once there is a key, and again when the key changes."""
+
+import asyncio
+import stat
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from berrante.app.encryption import cipher_of
+from berrante.messaging.cloud_numbers import CloudNumbers
+from berrante.messaging.instances import Instances
+from berrante.messaging.instances.sealing import Sealing, seal_all
+from berrante.messaging.organizations import Organizations
+from berrante.settings import load
+from berrante.store import Cipher, Database, KeyMissing
+from berrante.store.encryption import KeyMalformed, new_key
+
+OLD, NEW = bytes(32), bytes([1] * 32)
+
+
+async def raw(database: Database) -> list[str]:
+    async with database.begin() as connection:
+        return list((await connection.execute(text("SELECT app_secret FROM instances ORDER BY id"))).scalars())
+
+
+async def plain_instance(database: Database) -> None:
+    organization = await Organizations(database).create("Acme")
+    await Instances(database).create(organization_id=organization.id, id="shop", app_secret="hush")
+
+
+async def test_plain_secrets_are_sealed_once_and_sealed_again_with_a_new_key(database_url: str) -> None:
+    bare, old = Database(database_url), Database(database_url, cipher=Cipher([OLD]))
+    both = Database(database_url, cipher=Cipher([NEW, OLD]))
+    await plain_instance(bare)
+    assert await raw(bare) == ["hush"]
+    assert await seal_all(bare) == Sealing()
+
+    done = await asyncio.gather(*(seal_all(old) for _ in range(4)))
+    assert sum(each.sealed for each in done) == 1
+    assert (await raw(bare))[0].startswith("enc:1:")
+    assert await seal_all(old) == Sealing()
+    before = await raw(bare)
+    assert await seal_all(both) == Sealing(sealed=1)
+    assert await raw(bare) != before
+
+    found = await Instances(both).get("shop")
+    assert found is not None
+    assert found.app_secret == "hush"
+    with pytest.raises(KeyMissing):
+        await Instances(old).get("shop")
+    assert await seal_all(old) == Sealing(unreadable=1)
+    for database in (bare, old, both):
+        await database.close()
+
+
+async def test_without_a_key_a_number_gets_no_token(database_url: str) -> None:
+    bare = Database(database_url)
+    organization = await Organizations(bare).create("Acme")
+    await Instances(bare).create(
+        organization_id=organization.id,
+        id="shop",
+        gateway="cloud",
+        phone_number_id="1",
+        app_secret="a",
+        verify_token="v",
+    )
+    with pytest.raises(KeyMissing, match="set BERRANTE_ENCRYPTION_KEY"):
+        await CloudNumbers(bare, clock=lambda: 1_800_000_000_000).connect(
+            organization_id=organization.id, instance_id="shop", access_token="EAAtoken"
+        )
+    await bare.close()
+
+
+def test_an_embedded_database_has_a_key_beside_it_that_stays(tmp_path: Path) -> None:
+    settings = load(data_dir=tmp_path / "data")
+    first, second = cipher_of(settings), cipher_of(settings)
+    assert first is not None
+    assert second is not None
+    assert first.current == second.current
+    (file,) = (tmp_path / "data").iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_another_database_has_the_key_that_is_configured_or_none(tmp_path: Path) -> None:
+    settings = load(data_dir=tmp_path, database_url="postgresql://nowhere/x")
+    assert cipher_of(settings) is None
+    assert list(tmp_path.iterdir()) == []
+    assert cipher_of(settings.model_copy(update={"encryption_key": SecretStr(new_key())})) is not None
+    with pytest.raises(KeyMalformed):
+        cipher_of(settings.model_copy(update={"encryption_key": SecretStr("short")}))
