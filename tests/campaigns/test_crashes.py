@@ -118,8 +118,7 @@ class World:
                 lambda: next((each for each in doomed if not each.is_alive()), None), timeout_s=PATIENCE_S
             )
         except TimeoutError:
-            seen = self.exchange.screens().total()
-            pytest.fail(f"nobody came by {list(doomed.values())}: {await self.status()}, {seen} saw it, {self.kills}")
+            pytest.fail(f"nobody came by {list(doomed.values())}: {await self.account()}")
 
     async def settle(self) -> None:
         """Let the rest be sent, and every receipt arrive."""
