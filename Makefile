@@ -3,21 +3,23 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install assets up test check bench lock format clean
+.PHONY: install assets up test check audit bench lock format clean
 
 install: $(VENV)/installed
 
 # uv installs in seconds what pip takes a minute for; it comes from PyPI itself, pinned by hash as all the rest.
-$(VENV)/installed: pyproject.toml requirements/install.txt requirements/dev.txt hatch_build.py frontend/package-lock.json
+$(VENV)/installed: pyproject.toml requirements/install.txt requirements/dev.txt hatch_build.py frontend/package-lock.json sidecar/package-lock.json
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/install.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	-@$(BIN)/python -m berrante.gateways.baileys .berrante
 	touch $@
 
 # What the install does too; alone, for when npm was out of reach then.
 assets: install
 	$(BIN)/python hatch_build.py
+	$(BIN)/python -m berrante.gateways.baileys .berrante
 
 up: install
 	$(BIN)/berrante up --demo
@@ -31,6 +33,12 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+
+# Asks PyPI's and npm's advisories. Where the index has none to ask it fails, rather than call that clean.
+audit: install
+	$(BIN)/uv tool run --from pip-audit==2.10.1 pip-audit --strict --disable-pip --require-hashes -r requirements/server.txt
+	cd frontend && ../$(BIN)/npm audit --package-lock-only
+	cd sidecar && ../$(BIN)/npm audit --package-lock-only
 
 bench: install
 	$(BIN)/python -m benchmarks compare

@@ -7,7 +7,8 @@ const user = jid => jid.split('@')[0].split(':')[0];
 export function jobs(settings) {
   const queue = new Queue('message', { connection: connectionOf(settings.redisUrl), prefix: settings.prefix, defaultJobOptions: settings.job });
   queue.on('error', () => {}); // ioredis comes back by itself; what was not added stays in the journal
-  const add = (name, data, ...id) => queue.add(name, data, { jobId: id.join('-').replaceAll(':', '-') });
+  const idOf = (...parts) => parts.join('-').replaceAll(':', '-');
+  const add = (name, data, ...parts) => queue.add(name, data, { jobId: idOf(...parts) });
   return {
     /** Add the `incoming` job of a journal entry. A redelivery is the same job. */
     async handleIncomingMessage({ organizationId, instanceId }, entry) {
@@ -23,6 +24,8 @@ export function jobs(settings) {
       };
       await add('incoming', data, instanceId, entry.messageId, entry.sentAt);
     },
+    /** Whether the job of that message is in Redis. */
+    has: async (instanceId, messageId, sentAt) => Boolean(await queue.getJob(idOf(instanceId, messageId, sentAt))),
     async handleReceipt({ organizationId, instanceId }, { messageId, status, at }) {
       await add('receipt', { organizationId, instanceId, messageId, status, at, errorCode: null, error: null }, instanceId, messageId, status, at);
     },

@@ -21,6 +21,15 @@ export function journal(pool, seal) {
       const { rows } = await pool.query('SELECT number, message_id, entry FROM baileys_journal WHERE instance_id = $1 ORDER BY number LIMIT $2', [instanceId, most]);
       return rows.map(row => ({ number: row.number, entry: JSON.parse(seal.open(row.entry, instanceId, 'journal', row.message_id)) }));
     },
+    /** Whether the message was journaled once: it is here still, or is stored already. */
+    async knows(instanceId, chat, messageId) {
+      const { rows } = await pool.query(
+        `SELECT EXISTS (SELECT 1 FROM baileys_journal WHERE instance_id = $1 AND chat = $2 AND message_id = $3)
+             OR EXISTS (SELECT 1 FROM messages WHERE instance_id = $1 AND wire_id = $3 AND direction = 'in') AS known`,
+        [instanceId, chat, messageId],
+      );
+      return rows[0].known;
+    },
     async forget(instanceId, numbers) {
       await pool.query('DELETE FROM baileys_journal WHERE instance_id = $1 AND number = ANY ($2)', [instanceId, numbers]);
     },

@@ -6,6 +6,7 @@ import { proto } from 'baileys';
 import { authState, wipe } from './auth_state.js';
 import { LeaseLost } from './leases.js';
 import { write } from './log.js';
+import { NewChats } from './new_chats.js';
 import { afterClose, backoff, offline, Refused } from './refusals.js';
 import { Sending } from './sending.js';
 import { openSocket } from './socket.js';
@@ -18,10 +19,12 @@ export class Line extends EventEmitter {
   #socket;
   #auth;
   #sending;
+  #newChats;
   #timer;
   #attempt = 0;
   #stopped = false;
   #draining;
+  #again = false;
   #saving = Promise.resolve();
   #unheardSince;
   #phone;
@@ -34,8 +37,9 @@ export class Line extends EventEmitter {
     this.organizationId = row.organization_id;
     this.fence = row.fence;
     this.leasedUntil = Date.now() + deps.settings.leaseMs;
-    this.status = { instance_id: this.instanceId, state: 'absent', me: null, qr: null, code: null, close: null, retryAt: null, alerts: [] };
+    this.status = { instance_id: this.instanceId, state: 'absent', me: null, qr: null, code: null, close: null, retryAt: null, alerts: [], new_chats: null };
     this.#deps = deps;
+    this.#newChats = new NewChats(deps.pool, this);
     this.#sending = new Sending(deps.settings, () => this.#relink('no acknowledgement'));
   }
 
@@ -57,8 +61,10 @@ export class Line extends EventEmitter {
 
   /** @param {{id: string, to: string, text: string}} message @param {AbortSignal} gone */
   async send(message, gone) {
-    const accepted = await this.#sending.send(() => this.#openSocket(), message, gone);
+    this.#openSocket();
+    const accepted = await this.#newChats.guard(message.to, () => this.#sending.send(() => this.#openSocket(), message, gone));
     this.#unheardSince ??= Date.now();
+    if (this.status.new_chats) this.status.new_chats = this.#newChats.shown;
     return accepted;
   }
 
@@ -100,12 +106,17 @@ export class Line extends EventEmitter {
 
   /** Hand the journal's messages to the queue, one after the other; what fails stays and is tried again. */
   drain() {
+    // What is written after the last look, and before its end, must not wait for the next message.
+    this.#again = Boolean(this.#draining);
     this.#draining ??= this.#drainAll()
       .catch(error => {
         write('warning', 'journal.waits', { instance_id: this.instanceId, reason: error.message });
         if (!this.#stopped) setTimeout(() => this.drain(), 1_000).unref();
       })
-      .finally(() => (this.#draining = undefined));
+      .finally(() => {
+        this.#draining = undefined;
+        if (this.#again && !this.#stopped) this.drain();
+      });
   }
 
   async #drainAll() {
@@ -141,6 +152,7 @@ export class Line extends EventEmitter {
       instanceId: this.instanceId,
       auth,
       settings: this.#deps.settings,
+      die: this.#deps.die,
       sentText: id => this.#deps.sentText(this.instanceId, id),
       onStanza: heard,
       keep: async (chat, entry) => {
@@ -148,10 +160,19 @@ export class Line extends EventEmitter {
         this.#deps.die('after-journal');
         this.drain();
       },
+      // The queue last: it keeps what it finished, so a message that goes on between the two looks is seen.
+      isKnown: async ({ from, id, t }) => {
+        const { journal, jobs } = this.#deps;
+        return (await journal.knows(this.instanceId, from, id)) || (await jobs.has(this.instanceId, id, Number(t) * 1000));
+      },
       onReceipt: receipt => this.#deps.jobs.handleReceipt(this, receipt).catch(error => this.alert('receipt_lost', error.message)),
     });
     socket.ev.on('creds.update', () => {
       this.#saving = this.#saving.then(() => auth.save()).catch(() => {}); // `onFailure` has closed the link already
+    });
+    this.#newChats.follow(socket, () => {
+      this.status.new_chats = this.#newChats.shown;
+      this.emit('change');
     });
     socket.ev.on('messages.upsert', ({ messages }) => {
       for (const { messageStubType, key } of messages) {

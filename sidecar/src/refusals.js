@@ -38,6 +38,7 @@ export function fromAck(code) {
 }
 
 export const notOnWhatsApp = to => refusal('recipient', 'suppress', 'not_on_whatsapp', `${to} is not on WhatsApp`);
+export const stopped = (why, wait) => refusal('recipient', 'hold', 'new_chats_stopped', `${why}: who never wrote waits, other chats go on`, wait);
 export const linkDropped = () => refusal('number', 'hold', 'link_dropped', 'the link broke before WhatsApp acknowledged; the same id is sent again', 1_000);
 export const noAck = () => refusal('number', 'hold', 'no_ack', 'WhatsApp did not acknowledge; the link is made anew and the same id sent again', 1_000);
 

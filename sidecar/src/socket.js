@@ -1,14 +1,16 @@
 // One Baileys socket, with our seams: the journal before the ratchet commit and the receipt, and receipts as they come.
-import makeWASocket, { DEFAULT_CONNECTION_CONFIG, makeCacheableSignalKeyStore, WA_CERT_DETAILS } from 'baileys';
+import makeWASocket, { DEFAULT_CONNECTION_CONFIG, makeCacheableSignalKeyStore, WA_CERT_DETAILS, writeRandomPadMax16 } from 'baileys';
 
 import { quietLogger } from './log.js';
 import { contentOf, envelope, isWritten, receiptsOf } from './reading.js';
 
+const NOTHING = writeRandomPadMax16(new Uint8Array());
+
 /**
- * @param {{instanceId: string, auth: object, settings: object, keep: (chat: string, entry: object) => Promise<void>,
- *   onReceipt: (receipt: object) => void, onStanza: () => void, sentText: (id: string) => Promise<string|undefined>}} given
+ * @param {{instanceId: string, auth: object, settings: object, die: (at: string) => void, keep: (chat: string, entry: object) => Promise<void>,
+ *   isKnown: (attrs: object) => Promise<boolean>, onReceipt: (receipt: object) => void, onStanza: () => void, sentText: (id: string) => Promise<string|undefined>}} given
  */
-export function openSocket({ instanceId, auth, settings, keep, onReceipt, onStanza, sentText }) {
+export function openSocket({ instanceId, auth, settings, die, keep, isKnown, onReceipt, onStanza, sentText }) {
   const logger = quietLogger(instanceId);
   /** Which stanza a ciphertext came in: Baileys hands the decryption the ciphertext alone. */
   const stanzas = new WeakMap();
@@ -18,11 +20,24 @@ export function openSocket({ instanceId, auth, settings, keep, onReceipt, onStan
     const repository = DEFAULT_CONNECTION_CONFIG.makeSignalRepository(state, log, lookUp);
     // The same transaction as the ratchet's: it commits only after the journal has the message, and Baileys sends the
     // receipt only after that. Killed in between, the server delivers again or the journal already has it.
-    const journaled = (decrypt, ciphertext, key) => state.keys.transaction(async () => {
-      const plain = await decrypt();
-      await record(repository, stanzas.get(ciphertext), plain);
-      return plain;
-    }, key);
+    const journaled = async (decrypt, ciphertext, key) => {
+      const attrs = stanzas.get(ciphertext);
+      try {
+        let recorded;
+        const plain = await state.keys.transaction(async () => {
+          const decrypted = await decrypt();
+          recorded = await record(repository, attrs, decrypted);
+          return decrypted;
+        }, key);
+        if (recorded) die('before-receipt');
+        return plain;
+      } catch (error) {
+        // Delivered again because its receipt was lost, while the ratchet had moved on: nothing is missing, and asking
+        // its sender for it once more would be wrong. Read as nothing, it gets its receipt.
+        if (attrs && (await isKnown(attrs))) return NOTHING;
+        throw error;
+      }
+    };
     const { decryptMessage, decryptGroupMessage } = repository;
     repository.decryptMessage = given => journaled(() => decryptMessage(given), given.ciphertext, given.jid);
     repository.decryptGroupMessage = given => journaled(() => decryptGroupMessage(given), given.msg, given.group);
@@ -30,12 +45,12 @@ export function openSocket({ instanceId, auth, settings, keep, onReceipt, onStan
   };
 
   const record = async (repository, attrs, plain) => {
-    if (!attrs || !isWritten(attrs, auth.creds.me)) return;
-    const content = readable(plain);
-    if (!content) return;
+    const content = attrs && isWritten(attrs, auth.creds.me) && readable(plain);
+    if (!content) return false;
     const entry = envelope(attrs, content);
     entry.number ??= (await repository.lidMapping.getPNForLID(entry.author)) ?? undefined;
     await keep(attrs.from, entry);
+    return true;
   };
 
   const socket = makeWASocket({

@@ -35,13 +35,13 @@ from tests.campaigns.worker_process import STEPS, WORKED, Orders, main
 from tests.conftest import OwnServer
 from tests.waiting import until
 
-RECIPIENTS = int(os.environ.get("BERRANTE_CRASH_RECIPIENTS", "500"))
+RECIPIENTS = int(os.environ.get("BERRANTE_CRASH_RECIPIENTS", "1200"))
 #: Kills at a chosen step, at least.
 KILLS = int(os.environ.get("BERRANTE_CRASH_KILLS", "26"))
 #: After how many of these a server goes too.
 SERVER_EVERY = 8
 #: How often a process passes its step before it dies there, at most.
-VISITS = 8
+VISITS = 4
 AT_ONCE = 2
 PATIENCE_S = 120.0
 
@@ -181,7 +181,7 @@ async def world(
             name="Crash",
             body="{Oi|Olá}!",
             recipients=[f"+55119{number:08}" for number in range(RECIPIENTS)],
-            pace={"window": 20, "pause_at_failures": None, "per_minute": 1_500, "jitter": 0.5},
+            pace={"window": 20, "pause_at_failures": None, "per_minute": 480, "jitter": 0.5},
         )
         simulator = Simulator(
             Intake(queues), latency_ms=Latency(sent=(5, 50), delivered=(10, 100)), habits=Habits(reading=0)

@@ -70,7 +70,9 @@ async def things_of(application: Application, owner: Tenant, name: str) -> dict[
         organization_id=owner.organization_id, url=f"https://{name}.example/hook", events=["*"]
     )
     delivery_id = await application.endpoints.ping(owner.organization_id, endpoint.id)
+    file = await application.media.put(owner.organization_id, f"secret of {name}".encode(), mime_type="text/plain")
     return {
+        "media_id": file.reference.partition("/")[2],
         "webhook_id": str(endpoint.id),
         "delivery_id": str(delivery_id),
         "letter_id": letter.id,

@@ -120,7 +120,6 @@ async def test_a_message_is_accepted_sent_and_its_history_read(application: Appl
         ({"type": "text", "text": " ", "to": "+5511987654321"}, "invalid", "text"),
         ({"type": "text", "text": "x" * 4_097, "to": "+5511987654321"}, "invalid", "text.text"),
         ({"type": "poem", "to": "+5511987654321"}, "invalid", None),
-        ({"type": "location", "to": "+5511987654321", "latitude": 1, "longitude": 2}, "content_not_supported", "type"),
     ],
 )
 async def test_a_message_that_cannot_be_sent_is_422_and_says_why(
@@ -248,4 +247,4 @@ async def test_the_document_shows_every_error_and_an_example_of_each_body(applic
     shown = document["paths"]["/v1/instances/{instance_id}/messages"]["post"]["requestBody"]["content"]
     assert shown["application/json"]["examples"]["text"]["value"]["type"] == "text"
     kinds = shown["application/json"]["schema"]["discriminator"]["mapping"]
-    assert set(kinds) == {"text", "media", "template", "buttons", "location"}
+    assert set(kinds) == {"text", "media", "template", "buttons", "list", "location", "contacts"}

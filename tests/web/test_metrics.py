@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from berrante.app import Application, demo
-from berrante.engine import NewJob
+from berrante.engine import JobOptions, NewJob
 from berrante.gateways.simulator import refusal
 from berrante.telemetry import Metrics, metrics_page
 from berrante.web.app import create_health_app
@@ -91,6 +91,26 @@ async def test_a_flow_is_counted_by_queue_and_gateway(application: Application) 
     assert found["berrante_send_errors_total", frozenset({"simulator", "recipient", "drop"})] == 1
     assert found["berrante_database_pool_connections", frozenset({"size"})] == 10
     assert (await _scraped(application))["berrante_workers", frozenset({"outbound"})] == 0
+
+
+async def test_groups_are_counted_by_place_and_the_longest_are_named(application: Application) -> None:
+    outbound = application.queues.outbound
+    jobs = [NewJob("send", {}, JobOptions(group=f"n{number}")) for number in range(12) for _ in range(number + 1)]
+    await outbound.add_bulk(jobs)
+    await outbound.groups.pause("n11")
+    found = await _scraped(application)
+    assert found["berrante_queue_groups", frozenset({"outbound", "ring"})] == 11
+    assert found["berrante_queue_groups", frozenset({"outbound", "out"})] == 1
+    assert found["berrante_queue_groups", frozenset({"outbound", "later"})] == 0
+    assert found["berrante_queue_group_jobs", frozenset({"outbound", "waiting"})] == len(jobs) == 78
+    assert found["berrante_queue_group_jobs", frozenset({"outbound", "held"})] == 0
+    named = {labels - {"outbound"}: value for (name, labels), value in found.items() if "group_waiting" in name}
+    assert named == {frozenset({f"n{number}"}): number + 1 for number in range(2, 12)}
+
+    await outbound.groups.clean("n11")
+    found = await _scraped(application)
+    named = {labels - {"outbound"}: value for (name, labels), value in found.items() if "group_waiting" in name}
+    assert named == {frozenset({f"n{number}"}): number + 1 for number in range(1, 11)}
 
 
 async def test_a_redis_that_is_away_is_said_and_leaves_no_old_numbers(

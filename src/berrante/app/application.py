@@ -31,7 +31,7 @@ from berrante.messaging.cloud_numbers import CloudNumbers
 from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
 from berrante.messaging.conversations import Conversations
-from berrante.messaging.dead_letters import Triage
+from berrante.messaging.dead_letters import Healing, Triage
 from berrante.messaging.endpoints import Deliveries, Endpoints, Sender
 from berrante.messaging.handlers import handlers
 from berrante.messaging.idempotency import IdempotencyKeys
@@ -122,6 +122,7 @@ class Application:
         )
         self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms, quotas=self.quotas)
         self.triage = Triage(self.queues.dead_letters, connection.now_ms)
+        self.healing = Healing(database)
         self.endpoints = Endpoints(
             database, self.queues, allow_loopback=settings.webhooks.allow_loopback, clock=connection.now_ms
         )

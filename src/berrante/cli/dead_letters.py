@@ -10,14 +10,16 @@ import typer
 from rich.table import Column, Table
 
 from berrante.app import open_engines
-from berrante.app.reaching import reach_redis
+from berrante.app.reaching import reach_database, reach_redis
 from berrante.cli.console import counting, log, output, run
 from berrante.cli.options import AsJson, DataDir, Yes
 from berrante.engine import Connection
 from berrante.messaging.clock import moment
-from berrante.messaging.dead_letters import Groups, Letter, Selection, Triage, Triaged
+from berrante.messaging.dead_letters import Group as LetterGroup
+from berrante.messaging.dead_letters import Groups, Healing, Letter, Selection, Triage, Triaged
 from berrante.messaging.queues import open_queues
 from berrante.settings import LogLevel, load
+from berrante.store import Database
 
 app = typer.Typer(help="Jobs that failed for good: look, put back, discard.", no_args_is_help=True)
 
@@ -94,12 +96,13 @@ def groups(
     """Count letters by cause, the largest group first, each with what to do."""
     selection = Selection(organization_id=organization, queue=queue)
     found: Groups = _run(data_dir, lambda triage: triage.groups(selection))
+    largest = _healed(data_dir, found.largest_first())
     if as_json:
-        listed = [{"id": group.id, **dataclasses.asdict(group)} for group in found.largest_first()]
+        listed = [{"id": group.id, **dataclasses.asdict(group)} for group in largest]
         print(json.dumps({"data": listed, "left_out": found.left_out}))
         return
     table = Table(Column("group", no_wrap=True), "letters", "cause", "first", "last", "what to do")
-    for group in found.largest_first():
+    for group in largest:
         parts = (group.cause.queue, group.cause.code, group.cause.scope, group.cause.template, group.cause.number)
         cause = " · ".join(part for part in parts if part)
         table.add_row(
@@ -185,6 +188,20 @@ async def _opened(data_dir: Any) -> AsyncIterator[Triage]:  # noqa: ANN401  chec
     async with open_engines(settings) as engines, Connection.from_url(engines.redis_url) as connection:
         await reach_redis(connection)
         yield Triage(open_queues(connection, prefix=settings.queue_prefix).dead_letters, connection.now_ms)
+
+
+def _healed(data_dir: Any, groups: list[LetterGroup]) -> list[LetterGroup]:  # noqa: ANN401  checked by its field
+    async def marked() -> list[LetterGroup]:
+        async with open_engines(load(data_dir=data_dir)) as engines:
+            database = Database(engines.database_url)
+            try:
+                await reach_database(database)
+                await Healing(database).mark(groups, organization_id=None)
+            finally:
+                await database.close()
+        return groups
+
+    return run(marked())
 
 
 def _run(data_dir: Any, work: Callable[[Triage], Awaitable[T]]) -> T:  # noqa: ANN401  checked by its field

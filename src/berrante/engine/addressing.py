@@ -1,4 +1,4 @@
-"""From an address to clients: one server, or whichever server Sentinels name as the primary."""
+"""From an address to clients: one server, or whichever Sentinels name as the primary, or has a cell of a cluster."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -7,6 +7,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.sentinel import Sentinel
+
+from berrante.engine import cluster
+from berrante.engine.cluster import Cell, CellConnection, ClusterAddress, EncryptedCellConnection
 
 _SENTINEL: Final = ("redis+sentinel", "rediss+sentinel")
 _PORT: Final = 26_379
@@ -69,9 +72,23 @@ class Addressing:
         if urlsplit(url).scheme in _SENTINEL:
             self._address = SentinelAddress.of(url)
             self._sentinel = _sentinel(self._address, settings)
+        self._cell: Cell | None = None
+        if urlsplit(url).scheme in cluster.SCHEMES:
+            self._cell = Cell(ClusterAddress.of(url), settings)
+
+    def admit(self, prefix: str) -> None:
+        """Raise ``ValueError`` if queues under ``prefix`` cannot live there: on a cluster they need the cell's tag."""
+        if self._cell is not None:
+            self._cell.address.admit(prefix)
+
+    def within(self, name: str) -> str:
+        """Return ``name``, with the cell's tag on a cluster."""
+        return name if self._cell is None else f"{{{self._cell.address.tag}}}{name}"
 
     def client(self, *, single: bool = False, **more: Any) -> Redis:  # noqa: ANN401  redis-py's settings
-        """Open a client; with Sentinels, each of its connections asks them who is the primary now."""
+        """Open a client; each of its connections asks Sentinels, or a cluster's nodes, where to go now."""
+        if self._cell is not None:
+            return Redis.from_pool(self._pool_of(self._cell, **more))
         if self._sentinel is None or self._address is None:
             return Redis.from_url(self._url, single_connection_client=single, **self._settings, **more)
         address = self._address
@@ -90,6 +107,12 @@ class Addressing:
         """Make one connection, not yet opened, with the pool that has to live as long as it does."""
         pool = self.client(socket_timeout=None).connection_pool
         return pool.make_connection(), pool  # type: ignore[no-untyped-call]
+
+    def _pool_of(self, cell: Cell, **more: Any) -> ConnectionPool:  # noqa: ANN401  redis-py's settings
+        address = cell.address
+        kind = EncryptedCellConnection if address.encrypted else CellConnection
+        own: dict[str, Any] = {"username": address.username, "password": address.password, **address.options}
+        return ConnectionPool(connection_class=kind, cell=cell, **own, **self._settings, **more)
 
     async def close(self) -> None:
         """Close the connections to Sentinels."""

@@ -84,7 +84,8 @@ class Connection:
     def from_url(cls, url: str, *, socket_timeout_s: float = 10.0, clock: Callable[[], int] = system_clock) -> Self:
         """Prepare a connection to ``redis://``, ``rediss://`` or ``unix://``; nothing is sent before the first command.
 
-        With ``redis+sentinel://host,host/service/0`` it goes to whichever server the Sentinels name as the primary.
+        With ``redis+sentinel://host,host/service/0`` it goes to whichever server the Sentinels name as the primary,
+        with ``redis+cluster://host,host/cell`` to whichever has the cell's slot: there every prefix holds ``{cell}``.
 
         Raises ``ValueError`` for a URL of another kind and ``IncompatibleScripts`` if the installed Lua was not tested.
         """
@@ -100,6 +101,14 @@ class Connection:
         """Open a connection for script calls alone; its caller closes it."""
         connection, pool = self._addressing.connection()
         return Link(connection, timeout_s=self._socket_timeout_s, pool=pool)
+
+    def admit(self, prefix: str) -> None:
+        """Raise ``ValueError`` with the remedy if queues under ``prefix`` cannot live there."""
+        self._addressing.admit(prefix)
+
+    def within(self, name: str) -> str:
+        """Return a prefix of that name that queues may have there."""
+        return self._addressing.within(name)
 
     async def ping(self) -> None:
         """Raise a ``RedisError`` unless the server answers."""

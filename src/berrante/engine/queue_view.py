@@ -30,6 +30,7 @@ class QueueView:
     keys: QueueKeys = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self.connection.admit(self.prefix)
         object.__setattr__(self, "keys", QueueKeys(self.name, prefix=self.prefix))
 
     @property

@@ -68,6 +68,7 @@ class Worker:
         around: Around | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        connection.admit(prefix)
         self.id = uuid.uuid4().hex
         self.options = options or WorkerOptions()
         self.name = self.options.name or f"{socket.gethostname()}-{os.getpid()}"

@@ -13,6 +13,7 @@ _HOUR_S: Final = 3_600
 _WEEK_S: Final = 7 * 24 * _HOUR_S
 #: How a secret key begins that was made, not given.
 DEVELOPMENT_KEY: Final = "development-"
+_CLUSTER: Final = ("redis+cluster", "rediss+cluster")
 _API_KEY: Final = re.compile(r"brt_live_[A-Za-z0-9_-]{16,200}")
 
 
@@ -33,9 +34,8 @@ class LogFormat(enum.StrEnum):
 
 
 def _redis(url: SecretStr) -> SecretStr:
-    return _url(
-        url, schemes=("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"), example="redis://host:6379/0"
-    )
+    schemes = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", *_CLUSTER)
+    return _url(url, schemes=schemes, example="redis://host:6379/0")
 
 
 def _postgres(url: SecretStr) -> SecretStr:
@@ -210,8 +210,8 @@ class Settings(BaseSettings):
     redis_url: Annotated[SecretStr, AfterValidator(_redis)] | None = Field(
         None,
         validation_alias="REDIS_URL",
-        description="Redis ≥ 7 or Valkey ≥ 8: `redis://`, `rediss://` or `redis+sentinel://host,host/service/0`; "
-        "without it an embedded Valkey is started.",
+        description="Redis ≥ 7 or Valkey ≥ 8: `redis://`, `rediss://`, `redis+sentinel://host,host/service/0` or "
+        "`redis+cluster://host,host/cell`; without it an embedded Valkey is started.",
     )
     database_url: Annotated[SecretStr, AfterValidator(_postgres)] | None = Field(
         None,
@@ -300,6 +300,17 @@ class Settings(BaseSettings):
     demo: DemoSettings = DemoSettings()
     baileys: BaileysSettings = BaileysSettings()
     board: BoardSettings = BoardSettings()
+
+    @model_validator(mode="after")
+    def _has_a_prefix_for_its_cell(self) -> Self:
+        parsed = urlsplit(self.redis_url.get_secret_value() if self.redis_url else "")
+        tag = f"{{{parsed.path.strip('/') or 'berrante'}}}"
+        if parsed.scheme in _CLUSTER and tag not in self.queue_prefix:
+            raise ValueError(
+                f"BERRANTE_QUEUE_PREFIX is {self.queue_prefix!r}: on a cluster all keys of a cell need one slot, "
+                f"so give BERRANTE_QUEUE_PREFIX={tag}, and Node's queues the same prefix"
+            )
+        return self
 
     @model_validator(mode="after")
     def _is_fit_for_production(self) -> Self:

@@ -1,12 +1,14 @@
 """Prometheus metrics of one process, in a registry of our own."""
 
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from berrante.engine import InvalidPayload, Job
 from berrante.engine import notices as told
+from berrante.engine.group_census import GroupCensus
 from berrante.engine.queue_state import QueueState
 
 #: Of waits and runs: from what is not noticed to what somebody complains about.
@@ -84,6 +86,24 @@ class Metrics:
         )
         self.queue_paused = Gauge("berrante_queue_paused", "Whether a queue is paused.", ("queue",), registry=registry)
         self.queue_workers = Gauge("berrante_queue_workers", "Workers of a queue.", ("queue",), registry=registry)
+        self.groups = Gauge(
+            "berrante_queue_groups",
+            "Groups that have jobs: in the ring (may run), later (their time comes), out (paused, full, or running).",
+            ("queue", "place"),
+            registry=registry,
+        )
+        self.group_jobs = Gauge(
+            "berrante_queue_group_jobs",
+            "Jobs of all groups: waiting, and held (active runs).",
+            ("queue", "state"),
+            registry=registry,
+        )
+        self.group_waiting = Gauge(
+            "berrante_queue_group_waiting",
+            "Waiting jobs of the ten longest groups of a queue.",
+            ("queue", "group"),
+            registry=registry,
+        )
         self.pool = Gauge(
             "berrante_database_pool_connections", "This process's pool of connections.", ("state",), registry=registry
         )
@@ -145,9 +165,21 @@ class Metrics:
         if state.workers is not None:
             self.queue_workers.labels(queue).set(state.workers)
 
+    def groups_stand(self, censuses: Mapping[str, GroupCensus]) -> None:
+        """Set what holds of the queues' groups now; a group that is no longer among the longest is left out."""
+        self.group_waiting.clear()
+        for queue, census in censuses.items():
+            for place, number in (("ring", census.ring), ("later", census.later), ("out", census.out)):
+                self.groups.labels(queue, place).set(number)
+            self.group_jobs.labels(queue, "waiting").set(census.waiting)
+            self.group_jobs.labels(queue, "held").set(census.active)
+            for group, waiting in census.longest.items():
+                self.group_waiting.labels(queue, group).set(waiting)
+
     def forget_queues(self) -> None:
         """Leave out what is not known while Redis is away: an old number would look like a new one."""
-        for gauge in (self.queue_jobs, self.queue_oldest, self.queue_stalled, self.queue_paused, self.queue_workers):
+        of_queues = (self.queue_jobs, self.queue_oldest, self.queue_stalled, self.queue_paused, self.queue_workers)
+        for gauge in (*of_queues, self.groups, self.group_jobs, self.group_waiting):
             gauge.clear()
 
     def text(self) -> bytes:

@@ -4,6 +4,7 @@ import hmac
 
 from fastapi import APIRouter, Request, Response
 
+from berrante.engine.group_census import group_censuses
 from berrante.engine.queue_state import queue_states
 from berrante.messaging.queues import QueueName
 from berrante.web.errors import WebError
@@ -12,6 +13,7 @@ from berrante.web.services import Services
 
 router = APIRouter(tags=["health"])
 
+_UNGROUPED = (QueueName.DEAD_LETTER, QueueName.MAINTENANCE)
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -47,6 +49,9 @@ class Scrape:
         states = await queue_states([self._of.queues[name] for name in names])
         for name, state in zip(names, states, strict=True):
             self._of.metrics.queue_stands(name.value, state)
+        grouped = [name for name in names if name not in _UNGROUPED]
+        censuses = await group_censuses([self._of.queues[name] for name in grouped])
+        self._of.metrics.groups_stand({name.value: each for name, each in zip(grouped, censuses, strict=True)})
         return {}
 
     async def _ask_database(self) -> Report:

@@ -7,6 +7,7 @@ from fastapi import Request
 
 from berrante.engine import Connection
 from berrante.gateways.baileys import Sidecars
+from berrante.gateways.media import MediaStore
 from berrante.gateways.protocol import EventSink, Gateway
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.audit import AuditLog
@@ -14,7 +15,7 @@ from berrante.messaging.campaigns import CampaignAccount, Campaigns
 from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
 from berrante.messaging.conversations import Conversations
-from berrante.messaging.dead_letters import Triage
+from berrante.messaging.dead_letters import Healing, Triage
 from berrante.messaging.endpoints import Deliveries, Endpoints
 from berrante.messaging.idempotency import IdempotencyKeys
 from berrante.messaging.instances import Instances
@@ -83,9 +84,13 @@ class Services(Protocol):
     @property
     def outbound(self) -> Outbound: ...
     @property
+    def media(self) -> MediaStore: ...
+    @property
     def metrics(self) -> Metrics: ...
     @property
     def triage(self) -> Triage: ...
+    @property
+    def healing(self) -> Healing: ...
     @property
     def endpoints(self) -> Endpoints: ...
     @property

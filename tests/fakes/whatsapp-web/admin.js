@@ -8,6 +8,7 @@ const ORDERS = {
   '/admin/recover': server => server.faults.clear(),
   '/admin/drop': (server, { user }) => server.account(user)?.connection?.drop(),
   '/admin/close': (server, { user, code }) => server.close(user, code),
+  '/admin/notify': (server, { user, op, data }) => server.notify(user, op, data),
   '/admin/tells': (server, { tells }) => (server.tells = tells),
   '/admin/ledger': server => server.ledger.list(),
   '/admin/receipts': server => server.receipts,

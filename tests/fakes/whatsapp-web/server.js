@@ -119,6 +119,12 @@ export class FakeWhatsApp {
     connection?.send(stanza);
   }
 
+  /** Tell a client what became of its account, as WhatsApp does by its query language. */
+  notify(user, op, data) {
+    const update = { tag: 'update', attrs: { op_name: op }, content: Buffer.from(JSON.stringify({ data })) };
+    this.account(user).connection?.send({ tag: 'notification', attrs: { from: 's.whatsapp.net', type: 'mex', id: drawnId(), t: seconds() }, content: [update] });
+  }
+
   /** End the account's stream: 401 unlinks it, 403 refuses it from now on, 440 says that another took its place. */
   close(user, code) {
     const account = this.account(user);

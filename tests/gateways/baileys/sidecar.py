@@ -39,6 +39,7 @@ class Sidecar:
     environment: dict[str, str]
     sidecars: Sidecars
     gateway: BaileysGateway
+    running: asyncio.Task[None]
     said: list[Line] = field(default_factory=list)
 
     def events(self, name: str) -> list[Line]:
@@ -57,6 +58,14 @@ class Sidecar:
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         await until(lambda: self.process.pid != pid)
+
+    async def die(self) -> None:
+        """SIGKILL it, and its watcher with it: nothing is released, and nothing starts again."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.running
 
     async def until_state(self, state: str, instance_id: str = "sales") -> None:
         async def has_state() -> bool:
@@ -106,6 +115,7 @@ async def sidecar(
             environment=process.environment,
             sidecars=sidecars,
             gateway=BaileysGateway(sidecars),
+            running=running,
             said=said,
         )
         try:

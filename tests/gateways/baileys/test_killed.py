@@ -12,7 +12,7 @@ from tests.messaging.platform import Platform
 from tests.waiting import until
 
 
-@pytest.mark.parametrize("line", ["after-journal", "before-enqueue"])
+@pytest.mark.parametrize("line", ["after-journal", "before-enqueue", "before-receipt"])
 @pytest.mark.parametrize("group", [None, "120363000000000001@g.us"])
 async def test_killed_with_a_message_half_way_in_it_comes_in_once(
     open_sidecar: OpenSidecar, whatsapp: FakeWhatsApp, platform: Platform, line: str, group: str | None
@@ -30,6 +30,7 @@ async def test_killed_with_a_message_half_way_in_it_comes_in_once(
         stored = await incoming(platform, 2)
 
     assert [message.content["text"] for message in stored] == ["do not lose me", "the last"]
+    assert not made.events("alert"), "it was decrypted before: its second delivery is no trouble"
     assert await platform.count("baileys_journal") == 0
 
 

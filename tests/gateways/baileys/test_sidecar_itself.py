@@ -15,7 +15,7 @@ SIDECAR = ROOT / "sidecar"
 @pytest.mark.parametrize(
     "arguments",
     [
-        pytest.param(("--test", "test/policy.test.js"), id="its tests pass"),
+        pytest.param(("--test", "test/*.test.js"), id="its tests pass"),
         pytest.param(("node_modules/eslint/bin/eslint.js", "--max-warnings", "0", "."), id="its linter is content"),
     ],
 )

@@ -67,7 +67,7 @@ class Lab:
 @asynccontextmanager
 async def open_lab(connection: Connection) -> AsyncIterator[Lab]:
     """Open a lab under a fresh prefix and leave no key behind."""
-    prefix = f"berrante-smoke-{secrets.token_hex(6)}"
+    prefix = connection.within(f"berrante-smoke-{secrets.token_hex(6)}")
     try:
         yield Lab(connection, prefix)
     finally:

@@ -53,7 +53,7 @@ async def open_stage(settings: Settings, **changed: Any) -> AsyncIterator[Stage]
 
     Raises what ends a worker, and what ``Application.open`` raises.
     """
-    prefix = f"berrante-smoke-{secrets.token_hex(6)}"
+    prefix = f"{settings.queue_prefix}-smoke-{secrets.token_hex(6)}"  # on a cluster, in the same cell
     settings = settings.model_copy(update={"queue_prefix": prefix, "stop_deadline_ms": 2_000, **changed})
     async with Application.open(settings, latency_ms=_LATENCY) as application:
         organization = await application.organizations.create(f"Smoke test {prefix[-12:]}")

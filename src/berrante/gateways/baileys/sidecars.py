@@ -25,6 +25,8 @@ class NumberStatus:
     """How a number is: ``state`` is absent, connecting, qr, open, waiting, expired, elsewhere, logged_out or banned.
 
     ``qr`` is the text of a QR code that a phone has to scan within a minute, ``code`` what to type on it instead.
+    ``new_chats`` is what WhatsApp said of writing to strangers: ``stopped``, ``locked_until``, ``quota``, ``used``,
+    ``quota_ends``; None if it said nothing.
     """
 
     instance_id: str
@@ -35,6 +37,7 @@ class NumberStatus:
     close: dict[str, Any] | None
     alerts: Sequence[dict[str, Any]]
     retry_at: str | None
+    new_chats: dict[str, Any] | None
 
 
 class Sidecars:

@@ -33,6 +33,7 @@ _ENDINGS: Final = {
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
     "application/vnd.openxmlformats-officedocument.presentationml.presentation": ".pptx",
 }
+SENDABLE: Final = frozenset(_ENDINGS)
 _OTHER: Final = ("application/octet-stream", ".bin")
 _TYPES: Final = {ending: mime_type for mime_type, ending in [*_ENDINGS.items(), _OTHER]}
 _REFERENCE: Final = re.compile(r"(?P<owner>[0-9a-f-]{36})/(?P<name>[0-9a-f]{64}(?P<ending>\.[a-z0-9]{2,5}))")
@@ -52,15 +53,21 @@ class FolderMediaStore:
 
     async def get(self, organization_id: UUID, reference: str) -> tuple[Stored, bytes]:
         """Read the file; raises ``MediaMissing``."""
-        match = _REFERENCE.fullmatch(reference)
-        # The owner stands in the reference: whoever guesses another's hash still does not get the file.
-        if match is None or match["owner"] != str(organization_id) or match["ending"] not in _TYPES:
-            raise MediaMissing(reference)
+        mime_type = _mime_type(organization_id, reference)
         try:
             data = await asyncio.to_thread((self._root / reference).read_bytes)
         except FileNotFoundError:
             raise MediaMissing(reference) from None
-        return Stored(reference=reference, mime_type=_TYPES[match["ending"]], size=len(data)), data
+        return Stored(reference=reference, mime_type=mime_type, size=len(data)), data
+
+    async def find(self, organization_id: UUID, reference: str) -> Stored:
+        """Look at the file without reading it; raises ``MediaMissing``."""
+        mime_type = _mime_type(organization_id, reference)
+        try:
+            status = await asyncio.to_thread((self._root / reference).stat)
+        except FileNotFoundError:
+            raise MediaMissing(reference) from None
+        return Stored(reference=reference, mime_type=mime_type, size=status.st_size)
 
     def _put(self, organization_id: UUID, data: bytes, ending: str) -> Stored:
         reference = f"{organization_id}/{hashlib.sha256(data).hexdigest()}{ending}"
@@ -78,3 +85,11 @@ class FolderMediaStore:
                 Path(temporary).unlink(missing_ok=True)
                 raise
         return Stored(reference=reference, mime_type=_TYPES[ending], size=len(data))
+
+
+def _mime_type(organization_id: UUID, reference: str) -> str:
+    match = _REFERENCE.fullmatch(reference)
+    # The owner stands in the reference: whoever guesses another's hash still does not get the file.
+    if match is None or match["owner"] != str(organization_id) or match["ending"] not in _TYPES:
+        raise MediaMissing(reference)
+    return _TYPES[match["ending"]]

@@ -1,8 +1,11 @@
 """The protocol of a media store. A folder is the one implementation there is; S3 and its likes would be another."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 from uuid import UUID
+
+#: What one file may have: WhatsApp takes documents of up to 100 MB, which a process is not to hold in memory.
+MAX_BYTES: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,4 +36,8 @@ class MediaStore(Protocol):
 
     async def get(self, organization_id: UUID, reference: str) -> tuple[Stored, bytes]:
         """Return a file; raises ``MediaMissing``."""
+        ...
+
+    async def find(self, organization_id: UUID, reference: str) -> Stored:
+        """Return what is known of a file, without its bytes; raises ``MediaMissing``."""
         ...

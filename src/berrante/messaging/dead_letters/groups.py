@@ -14,7 +14,10 @@ _LONGEST_SAMPLE: Final = 300
 
 @dataclass(kw_only=True, slots=True)
 class Group:
-    """The letters of one cause; times are milliseconds since the epoch, the sample is the latest letter."""
+    """The letters of one cause; times are milliseconds since the epoch, the sample is the latest letter.
+
+    ``healed_at_ms`` is set by ``Healing``: when what failed was last seen to work again.
+    """
 
     cause: Cause
     count: int
@@ -23,6 +26,7 @@ class Group:
     sample_id: str
     sample_reason: str
     remedy: str
+    healed_at_ms: int | None = None
 
     @property
     def id(self) -> str:

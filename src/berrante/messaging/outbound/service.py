@@ -17,6 +17,7 @@ from berrante.messaging.contacts.store import remember
 from berrante.messaging.errors import Invalid, Missing
 from berrante.messaging.fields import storable, text_body
 from berrante.messaging.instances.service import Instances
+from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
 from berrante.messaging.outbound.jobs import send_job
 from berrante.messaging.outbound.writing import gateway_named, write
@@ -82,11 +83,15 @@ class Outbound:
         text: str | None = None,
         content: Content | None = None,
         reply_to: str | None = None,
+        quotes: UUID | None = None,
     ) -> UUID:
         """Do as ``send``, but a Redis that is away after the commit is no error: whoever asked must not ask again.
 
-        The reconciler enqueues the message within two minutes of Redis' return.
+        The reconciler enqueues the message within two minutes of Redis' return. ``quotes`` is our own id of the message
+        that this one answers, in place of ``reply_to``.
         """
+        if quotes is not None:
+            reply_to = await self._quoted(organization_id, instance_id, to, quotes)
         message_id = await self._store(
             organization_id=organization_id,
             instance_id=instance_id,
@@ -152,6 +157,28 @@ class Outbound:
                 if (await connection.execute(known)).one_or_none() is None:
                     raise
             return address
+
+    async def _quoted(self, organization_id: UUID, instance_id: str, to: str, message_id: UUID) -> str:
+        """Return WhatsApp's own id of a message of the conversation; raises ``Invalid`` if it has none yet."""
+        address = await self._address(organization_id, instance_id, to)
+        query = (
+            select(messages.c.direction, messages.c.wire_id, messages.c.provider_id)
+            .join(contacts, contacts.c.id == messages.c.contact_id)
+            .where(
+                messages.c.organization_id == organization_id,
+                messages.c.instance_id == storable(instance_id),
+                messages.c.id == message_id,
+                contacts.c.address == address,
+            )
+        )
+        async with self._database.tenant(organization_id) as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise Invalid("reply_to", "is no message of this conversation", remedy="give the id of one that is")
+        found: str | None = row.wire_id if row.direction == "in" else row.provider_id
+        if found is None:
+            raise Invalid("reply_to", "was not sent yet", remedy="wait until it is, or leave reply_to out")
+        return found
 
     async def _enqueue(self, *, organization_id: UUID, instance_id: str, message_id: UUID) -> None:
         job = send_job(

@@ -37,6 +37,9 @@ class ConnectionOut(BaseModel):
     close: dict[str, Any] | None
     alerts: list[dict[str, Any]]
     retry_at: str | None
+    new_chats: dict[str, Any] | None = Field(
+        description="What WhatsApp said of writing to strangers: stopped, locked_until, quota, used, quota_ends."
+    )
 
 
 @router.post("/connect", summary="Connect a number on Baileys", response_class=StreamingResponse)
@@ -100,6 +103,7 @@ def _out(status: NumberStatus) -> ConnectionOut:
         close=status.close,
         alerts=list(status.alerts),
         retry_at=status.retry_at,
+        new_chats=status.new_chats,
     )
 
 

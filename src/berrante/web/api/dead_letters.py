@@ -61,6 +61,7 @@ class GroupOut(BaseModel):
     sample_id: str
     sample_reason: str
     remedy: str
+    healed_at: datetime | None = Field(description="When the number that failed last sent, if that was since.")
 
 
 class GroupsOut(BaseModel):
@@ -123,7 +124,9 @@ async def list_letters(
 async def list_groups(request: Request, key: CurrentKey) -> GroupsOut:
     """Return what made the organization's jobs fail, with how often, since when, and what to do."""
     groups = await services(request).triage.groups(Selection(organization_id=str(key.organization_id)))
-    return GroupsOut(data=[_group(group) for group in groups.largest_first()], left_out=groups.left_out)
+    found = groups.largest_first()
+    await services(request).healing.mark(found, organization_id=key.organization_id)
+    return GroupsOut(data=[_group(group) for group in found], left_out=groups.left_out)
 
 
 @router.post("/retry", summary="Put many jobs back")
@@ -197,4 +200,5 @@ def _group(group: Group) -> GroupOut:
         sample_id=group.sample_id,
         sample_reason=group.sample_reason,
         remedy=group.remedy,
+        healed_at=moment(group.healed_at_ms) if group.healed_at_ms is not None else None,
     )

@@ -1,18 +1,24 @@
 """``POST /v1/instances/{id}/messages``: takes a message that is to be sent; 202 once it is stored."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel
 
-from berrante.messaging.errors import Missing
-from berrante.web.api.contents import EXAMPLES, MessageIn, TextIn, check_sendable
+from berrante.gateways.media import MediaMissing
+from berrante.gateways.protocol import ContentInvalid
+from berrante.messaging.errors import Invalid, Missing
+from berrante.web.api.contents import EXAMPLES, MessageIn, check_sendable
+from berrante.web.api.file_contents import MediaIn, TemplateIn, stored_reference
 from berrante.web.auth import CurrentKey
 from berrante.web.error_model import ERRORS
-from berrante.web.services import services
+from berrante.web.services import Services, services
 
 router = APIRouter(tags=["messages"], responses=ERRORS)
+
+#: What content calls its parts, where the body calls them otherwise.
+_FIELDS: Final = {"body": "text", "link": "url", "stored": "media_id"}
 
 
 class AcceptedOut(BaseModel):
@@ -32,8 +38,30 @@ async def send_message(
     if instance is None:
         raise Missing("instance", instance_id[:60])
     check_sendable(body, gateway=instance.gateway)
-    assert isinstance(body, TextIn)
+    try:
+        content = body.content(key.organization_id)
+    except ContentInvalid as error:
+        raise Invalid(_FIELDS.get(error.field, error.field), error.problem, remedy=error.remedy) from error
+    await _check_upload(of, key.organization_id, body)
     message_id = await of.outbound.accept(
-        organization_id=key.organization_id, instance_id=instance_id, to=body.to, text=body.text
+        organization_id=key.organization_id,
+        instance_id=instance_id,
+        to=body.to,
+        content=content,
+        quotes=body.reply_to,
     )
     return AcceptedOut(id=message_id)
+
+
+async def _check_upload(of: Services, organization_id: UUID, body: MessageIn) -> None:
+    match body:
+        case MediaIn(media_id=str(media_id)):
+            field = "media_id"
+        case TemplateIn(header=header) if header is not None and header.media_id is not None:
+            field, media_id = "header.media_id", header.media_id
+        case _:
+            return
+    try:
+        await of.media.find(organization_id, stored_reference(organization_id, media_id))
+    except MediaMissing as error:
+        raise Invalid(field, "names no file of yours", remedy="upload it with POST /v1/media") from error
