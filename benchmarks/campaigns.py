@@ -25,7 +25,7 @@ from berrante.store import Database, migrate, new_id
 
 _CONTACTS = text("""
     INSERT INTO contacts (id, organization_id, instance_id, address, name, fields, tags, consent, first_seen_at)
-    SELECT gen_random_uuid(), :organization_id, 'sales', '+55' || (11900000000 + n), 'Contact ' || n,
+    SELECT uuidv7(), :organization_id, 'sales', '+55' || (11900000000 + n), 'Contact ' || n,
            jsonb_build_object('city', 'City ' || n % 100), ARRAY['list'],
            CASE WHEN n % 50 = 0 THEN 'opted_out' ELSE 'unknown' END, now() - interval '1 day'
       FROM generate_series(1, :contacts) n

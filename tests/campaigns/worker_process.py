@@ -1,80 +1,156 @@
-"""Campaign and outbound workers in a process of their own, to be killed; what contacts saw is kept in Redis."""
+"""What works on a campaign, in a process of its own that may have a fuse: it kills itself at a given step."""
 
 import asyncio
-import json
-import random
-import sys
-from dataclasses import dataclass
-from typing import ClassVar
-from uuid import UUID
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final
 
-from berrante.engine import Connection, Worker, WorkerOptions
-from berrante.gateways.protocol import Accepted, OutboundMessage
-from berrante.messaging import tables  # noqa: F401  whole metadata
+from berrante.app.options import worker_options
+from berrante.engine import Connection, Handler, Job, Worker, WorkerOptions
+from berrante.engine.notices import JobCompleted, Notice
+from berrante.messaging import (
+    outage,
+    reconciler,
+    tables,  # noqa: F401  whole metadata
+)
+from berrante.messaging.campaigns import handler as campaign_handler
+from berrante.messaging.campaigns import lane
 from berrante.messaging.handlers import handlers
-from berrante.messaging.outbound import policy
+from berrante.messaging.messages import handler as message_handler
+from berrante.messaging.outbound import claims
+from berrante.messaging.outbound.policy import steps
 from berrante.messaging.queues import QueueName, open_queues
+from berrante.settings import Settings
 from berrante.store import Database
+from tests.campaigns.whatsapp import Line
+
+#: Where a process can be killed, in the order in which a recipient's message comes by.
+STEPS: Final = (
+    "written, not committed",
+    "committed, without jobs",
+    "jobs added",
+    "taken",
+    "claimed, not committed",
+    "claimed",
+    "asked",
+    "answered",
+    "outcome not committed",
+    "outcome stored",
+    "acknowledged",
+    "receipt not committed",
+    "receipt stored",
+)
+WORKED: Final = {QueueName.CAMPAIGN: 2, QueueName.OUTBOUND: 8, QueueName.MESSAGE: 4, QueueName.MAINTENANCE: 1}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Orders:
-    """Where the process works; ``prefix`` is also that of the keys in which the contacts' screens are kept."""
+    """Where the process works, and after how many visits of which step it kills itself (None: it does not)."""
 
     redis_url: str
     database_url: str
     prefix: str
+    exchange: str
+    resend_is_safe: bool = True
+    die_at: str | None = None
+    die_after: int = 1
 
 
-class Screens:
-    """A WhatsApp that shows a wire id once, as the simulator and Baileys do, and outlives the process."""
+class Fuse:
+    """Kills the process at a step: no cleaning up, as when the power goes."""
 
-    name: ClassVar[str] = "simulator"
-    resend_is_safe: ClassVar[bool] = True
+    def __init__(self, orders: Orders) -> None:
+        self._step = orders.die_at
+        self._left = orders.die_after
 
-    def __init__(self, connection: Connection, prefix: str) -> None:
-        self._connection = connection
-        self._prefix = prefix
-        self._luck = random.Random()
+    def reached(self, step: str) -> None:
+        if step == self._step:
+            self._left -= 1
+            if self._left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-    def wire_id(self, message_id: UUID) -> str:
-        return f"SIM{message_id.hex.upper()}"
+    def after(self, step: str, run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def fused(*args: Any, **kwargs: Any) -> Any:
+            answer = await run(*args, **kwargs)
+            self.reached(step)
+            return answer
 
-    async def send(self, message: OutboundMessage) -> Accepted:
-        redis = self._connection.redis
-        await self._linger()
-        await redis.sadd(f"{self._prefix}-screen", f"{message.to} {message.wire_id}")
-        await self._linger()
-        return Accepted(provider_id=message.wire_id, accepted_at_ms=self._connection.now_ms())
+        return fused
 
-    async def _linger(self) -> None:
-        """Be somewhere between claim, screen and answer for some round trips, so that a kill finds us there."""
-        for _ in range(self._luck.randrange(20)):
-            await self._connection.redis.ping()
+    def before(self, step: str, run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def fused(*args: Any, **kwargs: Any) -> Any:
+            self.reached(step)
+            return await run(*args, **kwargs)
+
+        return fused
 
 
-async def _work(orders: Orders) -> None:
-    policy.LEASE_MS = 1_500  # type: ignore[misc]  # a test does not wait half a minute for each kill
-    database = Database(orders.database_url, pool_size=5)
+def main(orders: Orders) -> None:
+    """Work until killed."""
+    _hurry()
+    fuse = Fuse(orders)
+    _lay(fuse)
+    asyncio.run(_work(orders, fuse))
+
+
+def _hurry() -> None:
+    """A test does not wait half a minute after each kill."""
+    steps.LEASE_MS = 1_500  # type: ignore[misc]
+    lane.STALE = timedelta(seconds=2)  # type: ignore[misc]
+    reconciler.GRACE = timedelta(seconds=3)  # type: ignore[misc]
+    outage.RETRY_MS = 300  # type: ignore[misc]
+
+
+def _lay(fuse: Fuse) -> None:
+    places: tuple[tuple[object, str, str, Callable[..., Any]], ...] = (
+        (campaign_handler, "write_next", "written, not committed", fuse.after),
+        (campaign_handler.CampaignHandler, "_after", "committed, without jobs", fuse.before),
+        (campaign_handler.CampaignHandler, "_after", "jobs added", fuse.after),
+        (claims, "claim", "claimed, not committed", fuse.after),
+        (claims, "became", "outcome not committed", fuse.after),
+        (message_handler.receipts, "apply", "receipt not committed", fuse.after),
+    )
+    for where, name, step, how in places:
+        setattr(where, name, how(step, getattr(where, name)))
+
+
+async def _work(orders: Orders, fuse: Fuse) -> None:
+    database = Database(orders.database_url, pool_size=8)
     async with Connection.from_url(orders.redis_url) as connection:
         handle = handlers(
             database=database,
             queues=open_queues(connection, prefix=orders.prefix),
-            gateways={"simulator": Screens(connection, orders.prefix)},
+            gateways={"simulator": Line(orders.exchange, resend_is_safe=orders.resend_is_safe, reached=fuse.reached)},
             campaign_per_minute=60_000,
         )
-        workers = [
-            Worker(
-                name.value,
-                handle[name],
-                connection,
-                WorkerOptions(concurrency=concurrency, lock_ms=1_500, stalled_interval_ms=500, max_stalled=1_000),
-                prefix=orders.prefix,
-            )
-            for name, concurrency in ((QueueName.CAMPAIGN, 2), (QueueName.OUTBOUND, 8))
-        ]
-        await asyncio.gather(*(worker.run() for worker in workers))
+        await asyncio.gather(*(_worker(name, handle[name], connection, orders, fuse).run() for name in WORKED))
 
 
-if __name__ == "__main__":
-    asyncio.run(_work(Orders(**json.loads(sys.argv[1]))))
+def _worker(name: QueueName, handle: Handler, connection: Connection, orders: Orders, fuse: Fuse) -> Worker:
+    ends = {QueueName.OUTBOUND: "outcome stored", QueueName.MESSAGE: "receipt stored"}
+
+    async def fused(job: Job) -> object:
+        if name is QueueName.OUTBOUND:
+            fuse.reached("taken")
+        answer = await handle(job)
+        fuse.reached(ends.get(name, ""))
+        return answer
+
+    def listen(notice: Notice) -> None:
+        if name is QueueName.OUTBOUND and isinstance(notice, JobCompleted):
+            fuse.reached("acknowledged")
+
+    product = worker_options(Settings(), name)
+    options = WorkerOptions(
+        concurrency=WORKED[name],
+        lock_ms=1_500,
+        stalled_interval_ms=500,
+        max_stalled=1_000,
+        groups=replace(product.groups, rate=None) if product.groups else None,
+        group_by=product.group_by,
+        dead_letters=QueueName.DEAD_LETTER.value,
+    )
+    return Worker(name.value, fused, connection, options, prefix=orders.prefix, listener=listen)

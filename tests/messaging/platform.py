@@ -147,7 +147,8 @@ class Platform:
             await worker.stop(deadline_ms=2_000)
             await task
         self._running.clear()
-        assert not [notice for notice in self.notices if isinstance(notice, OutcomeRefused | JobLockLost)]
+        refused = [notice for notice in self.notices if isinstance(notice, OutcomeRefused | JobLockLost)]
+        assert not refused, [(type(n).__name__, str(n)[:1500]) for n in refused[:3]]
 
     async def incoming(
         self, text: object = "Oi", *, message_id: str = "m1", sent_at: object = NOW_MS, **other: object

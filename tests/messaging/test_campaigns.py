@@ -13,6 +13,7 @@ from berrante.gateways.protocol import Action, InDoubt, Scope, SendError
 from berrante.messaging.campaigns import Campaign
 from berrante.messaging.campaigns import handler as campaign_handler
 from berrante.messaging.campaigns.life import IllegalMove
+from berrante.messaging.campaigns.models import campaign_recipients
 from berrante.messaging.campaigns.retrying import Retry
 from berrante.messaging.clock import milliseconds, moment
 from berrante.messaging.contacts import consent
@@ -283,6 +284,21 @@ async def test_failed_recipients_are_retried_as_new_attempts(platform: Platform)
     (old, *_) = [message for message in await platform.outgoing() if message.status is MessageStatus.FAILED]
     assert await platform.handle(QueueName.OUTBOUND, "send", platform.send_data(old.id)) == {"status": "failed"}
     assert len(platform.gateway.sent) == 5
+
+
+async def test_an_attempt_that_another_replaced_is_skipped_and_says_so(platform: Platform) -> None:
+    campaign = await _make(platform, 1)
+    organization_id = platform.organization.id
+    await platform.campaigns.start(organization_id, campaign.id)
+    await platform.handle(CAMPAIGN, "tick", _tick(platform, campaign.id))
+    (message,) = await platform.outgoing()
+    async with platform.database.begin() as connection:  # a retry, while a person puts the old job back
+        values = {"status": "pending", "message_id": None, "past_messages": [message.id]}
+        await connection.execute(campaign_recipients.update().values(values))
+    await platform.handle(QueueName.OUTBOUND, "send", platform.send_data(message.id))
+    skipped = await platform.message(message.id)
+    assert skipped.status is MessageStatus.SKIPPED
+    assert skipped.failure_reason == "a new attempt took its place, or its campaign is gone"
 
 
 async def test_a_campaign_that_mostly_fails_pauses_itself_and_says_why(platform: Platform) -> None:

@@ -17,6 +17,7 @@ from berrante.app.sidecar import open_sidecars
 from berrante.app.signals import Signals
 from berrante.engine import Connection, Worker
 from berrante.engine.notices import Notice
+from berrante.engine.ticker import every
 from berrante.gateways.baileys import BaileysGateway, Sidecars
 from berrante.gateways.cloud import CloudGateway
 from berrante.gateways.measured import measured
@@ -38,7 +39,8 @@ from berrante.messaging.instances import Instances
 from berrante.messaging.instances.sealing import seal_all
 from berrante.messaging.intake import Intake
 from berrante.messaging.limits import RateLimiter
-from berrante.messaging.maintenance import schedule_maintenance
+from berrante.messaging.maintenance import restore_schedules, schedule_maintenance
+from berrante.messaging.maintenance.schedules import MISSED_AFTER_MS
 from berrante.messaging.messages import Messages
 from berrante.messaging.organizations import Organizations
 from berrante.messaging.outbound.pacing import Pacing
@@ -223,6 +225,9 @@ class Application:
         running = [asyncio.create_task(worker.run(), name=f"worker-{worker.queue}") for worker in workers]
         # What a gateway does beside its sends: it delivers receipts, and contacts write.
         beside = [asyncio.create_task(self.simulator.run(), name="simulator")] if QueueName.OUTBOUND in worked else []
+        if QueueName.MAINTENANCE in worked:
+            keeping = every(MISSED_AFTER_MS, self._restore_schedules)
+            beside.append(asyncio.create_task(keeping, name="schedules"))
         asked = asyncio.create_task(until.wait())
         try:
             await asyncio.wait([*running, *beside, asked], return_when=asyncio.FIRST_COMPLETED)
@@ -235,6 +240,9 @@ class Application:
         for outcome in ended:
             if isinstance(outcome, Exception):
                 raise outcome
+
+    async def _restore_schedules(self) -> None:
+        await restore_schedules(self.queues)
 
 
 def _pace_delayed(instance_id: str, reason: str) -> None:

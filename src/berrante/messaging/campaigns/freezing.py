@@ -21,6 +21,7 @@ from sqlalchemy import (
     case,
     cast,
     exists,
+    false,
     func,
     insert,
     literal,
@@ -260,9 +261,16 @@ def _reason(
 def _is_there(plan: Plan, address: ColumnElement[str]) -> ColumnElement[bool]:
     """Tell whether an earlier batch has the address."""
     earlier = campaign_recipients.alias("earlier")
-    return exists().where(
-        earlier.c.campaign_id == plan.campaign_id, earlier.c.address == address, earlier.c.status != EXCLUDED
+    there = (
+        select(true())
+        .where(earlier.c.campaign_id == plan.campaign_id, earlier.c.address == address, earlier.c.status != EXCLUDED)
+        # With a limit it is asked of the index, address by address. An EXISTS is hashed: each batch would read all
+        # recipients that earlier ones made, and hold them in memory.
+        .limit(1)
+        .correlate_except(earlier)
+        .scalar_subquery()
     )
+    return func.coalesce(there, false())
 
 
 def _address_hash(organization_id: UUID, address: ColumnElement[str]) -> ColumnElement[bytes]:

@@ -256,7 +256,7 @@ class CampaignHandler:
         if turn.last is not None:
             await job.update_progress(turn.last | {"counted_at": now.isoformat()})
             return {"status": Status.FINISHED.value}
-        if await tell(self._database, job, campaign, now=now):
+        if await tell(self._database, self._queues, job, campaign, now=now):
             return {"status": Status.PAUSED.value}
         wake = min(turn.wake, default=now)
         return Snooze(max(0, _ms(min(wake - now, _LONGEST))))

@@ -184,6 +184,8 @@ campaign_settings = Table(
     Column("organization_id", Uuid, ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True),
     # Words by language; null: the usual ones.
     Column("opt_out_words", JSONB),
+    # What is answered to whoever opts out; null: nothing.
+    Column("opt_out_reply", Text),
     # How long after a campaign's message an answer counts as an answer to it.
     Column("reply_hours", Integer, nullable=False, server_default=text("72")),
     CheckConstraint("reply_hours BETWEEN 1 AND 720", name="reply_hours"),

@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.messaging.campaigns.models import campaign_settings
 from berrante.messaging.campaigns.opt_out import DEFAULT_WORDS, checked_words, is_one_of, word_keys
-from berrante.messaging.contacts.consent import Consent, Evidence, record
+from berrante.messaging.contacts.consent import Consent, Evidence, is_barred, record
 from berrante.messaging.errors import Invalid
+from berrante.messaging.fields import text_body
 from berrante.store import Database
 
 _REPLY_HOURS = 72
@@ -49,20 +50,29 @@ class Said:
     at: datetime
 
 
-async def hear(connection: AsyncConnection, *, organization_id: UUID, said: Sequence[Said]) -> None:
+async def hear(connection: AsyncConnection, *, organization_id: UUID, said: Sequence[Said]) -> dict[UUID, str]:
     """Attribute new incoming messages to the campaigns that they answer, and heed opt-out words.
+
+    Returns what is to be answered to which contacts, as the organization wishes an opt-out to be confirmed.
 
     Call it in the transaction that stores the messages. An opt-out holds for the person at all numbers of the
     organization, at once: the claim of the next message sees it.
     """
+    replies: dict[UUID, str] = {}
     if not said:
-        return
+        return replies
     row = (await connection.execute(_settings(organization_id))).one_or_none()
     words = row.opt_out_words if row is not None and row.opt_out_words is not None else DEFAULT_WORDS
     hours = row.reply_hours if row is not None else _REPLY_HOURS
     keys = word_keys(words)
     for each in said:
         if each.text is not None and is_one_of(each.text, keys):
+            # Confirmed once: two machines that confirm to each other would never end.
+            wanted = row.opt_out_reply if row is not None else None
+            if wanted is not None and not await is_barred(
+                connection, organization_id=organization_id, address=each.address
+            ):
+                replies[each.contact_id] = wanted
             await record(
                 connection,
                 organization_id=organization_id,
@@ -72,14 +82,16 @@ async def hear(connection: AsyncConnection, *, organization_id: UUID, said: Sequ
             )
     given = {"contacts": [each.contact_id for each in said], "times": [each.at for each in said]}
     await connection.execute(_ANSWERED, {**given, "organization": organization_id, "hours": hours})
+    return replies
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CampaignSettings:
-    """An organization's opt-out words by language, and for how many hours an answer counts as one."""
+    """An organization's opt-out words by language, hours in which an answer counts as one, and the opt-out's reply."""
 
     opt_out_words: dict[str, list[str]]
     reply_hours: int
+    opt_out_reply: str | None = None
 
 
 async def settings_of(database: Database, organization_id: UUID) -> CampaignSettings:
@@ -90,17 +102,24 @@ async def settings_of(database: Database, organization_id: UUID) -> CampaignSett
     return CampaignSettings(
         opt_out_words={language: list(group) for language, group in words.items()},
         reply_hours=row.reply_hours if row is not None else _REPLY_HOURS,
+        opt_out_reply=row.opt_out_reply if row is not None else None,
     )
 
 
 async def change_settings(
-    database: Database, organization_id: UUID, *, opt_out_words: dict[str, list[str]] | None, reply_hours: int
+    database: Database,
+    organization_id: UUID,
+    *,
+    opt_out_words: dict[str, list[str]] | None,
+    reply_hours: int,
+    opt_out_reply: str | None = None,
 ) -> CampaignSettings:
-    """Store an organization's settings; words None are the usual ones. Raises ``Invalid``."""
+    """Store an organization's settings; words None are the usual ones, a reply None is none. Raises ``Invalid``."""
     if not 1 <= reply_hours <= 720:
         raise Invalid("reply_hours", f"is {reply_hours}", remedy="give 1 to 720")
     words = checked_words(opt_out_words, field="opt_out_words") if opt_out_words is not None else None
-    values = {"opt_out_words": words, "reply_hours": reply_hours}
+    reply = text_body(opt_out_reply, field="opt_out_reply") if opt_out_reply is not None else None
+    values = {"opt_out_words": words, "reply_hours": reply_hours, "opt_out_reply": reply}
     new = insert(campaign_settings).values(organization_id=organization_id, **values)
     async with database.tenant(organization_id) as connection:
         await connection.execute(new.on_conflict_do_update(index_elements=["organization_id"], set_=values))
@@ -108,6 +127,7 @@ async def change_settings(
 
 
 def _settings(organization_id: UUID) -> Select[Any]:
-    return select(campaign_settings.c.opt_out_words, campaign_settings.c.reply_hours).where(
+    c = campaign_settings.c
+    return select(c.opt_out_words, c.reply_hours, c.opt_out_reply).where(
         campaign_settings.c.organization_id == organization_id
     )

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berrante.messaging.contacts.models import consents, contacts, opt_outs
 from berrante.messaging.errors import Invalid
 from berrante.messaging.fields import named, storable
+from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
 from berrante.store import new_id
 
@@ -95,6 +96,13 @@ async def refusal(
     return None
 
 
+async def suppress(connection: AsyncConnection, message_id: UUID, *, reason: str, at: datetime) -> None:
+    """Remember that WhatsApp bars campaigns from the contact of a message (Meta's 131050): no campaign writes to it."""
+    contact = select(messages.c.contact_id).where(messages.c.id == message_id).scalar_subquery()
+    statement = update(contacts).where(contacts.c.id == contact, contacts.c.suppressed_at.is_(None))
+    await connection.execute(statement.values(suppressed_at=at, suppression_reason=reason[:500], updated_at=func.now()))
+
+
 async def record(
     connection: AsyncConnection, *, organization_id: UUID, address: str, state: Consent, evidence: Evidence
 ) -> None:
@@ -144,6 +152,17 @@ async def bar(
     await connection.execute(
         new.on_conflict_do_update(index_elements=["organization_id", "address_hash"], set_={"erased_at": erased})
     )
+
+
+async def is_barred(connection: AsyncConnection, *, organization_id: UUID, address: str) -> bool:
+    """Tell whether campaigns must not write to an address already."""
+    query = select(
+        exists().where(
+            opt_outs.c.organization_id == organization_id,
+            opt_outs.c.address_hash == address_hash(organization_id, address),
+        )
+    )
+    return bool((await connection.execute(query)).scalar_one())
 
 
 async def erased_at(connection: AsyncConnection, *, organization_id: UUID, address: str) -> datetime | None:

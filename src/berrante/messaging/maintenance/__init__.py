@@ -4,7 +4,7 @@ from berrante.messaging.maintenance.cleaning import Cleaned, Cleaning
 from berrante.messaging.maintenance.handler import MaintenanceHandler
 from berrante.messaging.maintenance.rerunning import Rerunning, Reruns
 from berrante.messaging.maintenance.retention import KeptFor, Removed, RetentionKeeper
-from berrante.messaging.maintenance.schedules import schedule_maintenance
+from berrante.messaging.maintenance.schedules import restore_schedules, schedule_maintenance
 
 __all__ = [
     "Cleaned",
@@ -15,5 +15,6 @@ __all__ = [
     "Rerunning",
     "Reruns",
     "RetentionKeeper",
+    "restore_schedules",
     "schedule_maintenance",
 ]

@@ -58,7 +58,14 @@ class MessageHandler:
         self._clock = clock
         self._listener = listener
         self._media = MediaFetcher(database, gateways or {})
-        self._shares = Shares(database, queues, clock=clock, listener=listener, can_fetch=self._media.can_fetch)
+        self._shares = Shares(
+            database,
+            queues,
+            clock=clock,
+            listener=listener,
+            gateways=gateways or {},
+            can_fetch=self._media.can_fetch,
+        )
 
     async def __call__(self, jobs: Sequence[Job]) -> Mapping[str, object]:
         """Handle jobs in their order; the answer holds an outcome, or what was raised, for each by its id."""

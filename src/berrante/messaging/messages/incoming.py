@@ -1,6 +1,6 @@
 """Contacts' messages, many at once: every step is one statement for all messages of an organization."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from berrante.gateways.protocol import Gateway
 from berrante.messaging.addresses import as_written, canonical
 from berrante.messaging.automations import runs
 from berrante.messaging.automations.runs import Call, OpenRun
@@ -23,6 +24,7 @@ from berrante.messaging.messages.content import normalized, text_of
 from berrante.messaging.messages.jobs import IncomingPayload, checked_id
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
+from berrante.messaging.outbound.writing import write
 from berrante.messaging.payloads import checked, point_in_time
 from berrante.store import new_id
 
@@ -65,12 +67,13 @@ class Incoming:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stored:
-    """What came of one message; ``opened`` are runs whose jobs are to be added."""
+    """What came of one message; ``opened`` are runs whose jobs are to be added, ``answer`` a message to be sent."""
 
     status: str
     message_id: UUID
     opened: Sequence[OpenRun] = ()
     happenings: Sequence[Happening] = ()
+    answer: UUID | None = None
 
     @property
     def outcome(self) -> dict[str, object]:
@@ -96,9 +99,16 @@ def incoming(payload: IncomingPayload) -> Incoming:
 
 
 async def store(
-    connection: AsyncConnection, organization_id: UUID, given: Sequence[Incoming], *, now: datetime
+    connection: AsyncConnection,
+    organization_id: UUID,
+    given: Sequence[Incoming],
+    *,
+    gateway_of: Callable[[str], Gateway],
+    now: datetime,
 ) -> list[Stored]:
     """Store the messages of one organization, in order, and do what a new one asks for; one answer for each.
+
+    ``gateway_of`` is asked for the gateway of a number through which something is answered at once.
 
     All of it is one transaction: a message that is there has had its automation runs opened, once, and an opt-out word
     is heeded with the message, so that no claim after it writes to the contact.
@@ -118,7 +128,21 @@ async def store(
         )
         for message in new
     ]
-    await hear(connection, organization_id=organization_id, said=said)
+    replies = await hear(connection, organization_id=organization_id, said=said)
+    answers: dict[UUID, UUID] = {}
+    for message in new:
+        contact_id = contact_ids[message.instance_id, message.sender]
+        if contact_id in replies and "group" not in message.content:
+            answers[message.id] = await write(
+                connection,
+                gateway_of(message.instance_id),
+                organization_id=organization_id,
+                instance_id=message.instance_id,
+                contact_id=contact_id,
+                origin=Origin.AUTOMATION,
+                text=replies.pop(contact_id),
+                at=now,
+            )
     # What was said in a group was not said to us: an automation would answer each of its members alone.
     calls = [
         Call(message_id=message.id, instance_id=message.instance_id, content=message.content)
@@ -133,6 +157,7 @@ async def store(
             message_id=message.id,
             opened=opened.get(message.id, ()),
             happenings=[_told(message, contact_ids[message.instance_id, message.sender])],
+            answer=answers.get(message.id),
         )
         if message.id in new_ids
         else known[message.key]

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.gateways.protocol import ReceiptStatus
 from berrante.messaging.clock import moment
+from berrante.messaging.contacts.consent import suppress
 from berrante.messaging.endpoints.emitting import Happening
 from berrante.messaging.endpoints.messages import changed
 from berrante.messaging.fields import storable
@@ -54,6 +55,10 @@ _CHANGE: Final = text("""
                provider_id text, explained boolean, code text, reason text)
      WHERE m.organization_id = CAST(:organization AS uuid) AND m.id = given.id
 """)
+
+#: The contact stopped this business' marketing messages.
+#: https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes
+_STOPPED: Final = "131050"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,6 +174,10 @@ async def apply(
     rows = [{"id": message.id, "explained": False, **message.changes} for message in spoken_of.values()]
     if rows:
         await connection.execute(_CHANGE, {"organization": organization_id, "now": now, "rows": _json(rows)})
+    for receipt, each in zip(given, applied, strict=True):
+        if each is not None and each.holds is MessageStatus.FAILED and receipt.code == _STOPPED:
+            reason = receipt.reason or "the contact stopped marketing messages"
+            await suppress(connection, each.message_id, reason=reason, at=receipt.at)
     await _price(connection, organization_id, zip(given, applied, strict=True))
     return applied
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.engine import Job, NewJob, Unrecoverable
+from berrante.gateways.protocol import Gateway
 from berrante.messaging.automations.jobs import step_job
 from berrante.messaging.clock import Clock, milliseconds, moment
 from berrante.messaging.endpoints.emitting import Told as Delivery
@@ -17,8 +18,11 @@ from berrante.messaging.messages.incoming import Incoming, Stored, store
 from berrante.messaging.messages.jobs import media_job
 from berrante.messaging.messages.late_refusals import Stopped
 from berrante.messaging.messages.media import to_fetch
+from berrante.messaging.messages.origin import Origin
 from berrante.messaging.messages.receipts import Applied, Told
+from berrante.messaging.outbound.jobs import send_job
 from berrante.messaging.outbound.signals import Listener
+from berrante.messaging.outbound.writing import gateway_named
 from berrante.messaging.queues import Queues
 from berrante.store import Database
 
@@ -35,7 +39,10 @@ class Taken:
 
 
 class Shares:
-    """Handles jobs of one organization; ``can_fetch`` tells of a gateway whether it fetches files."""
+    """Handles jobs of one organization, whose numbers are on ``gateways``.
+
+    ``can_fetch`` tells of a gateway whether it fetches files.
+    """
 
     def __init__(
         self,
@@ -44,12 +51,14 @@ class Shares:
         *,
         clock: Clock,
         listener: Listener,
+        gateways: Mapping[str, Gateway],
         can_fetch: Callable[[str], bool],
     ) -> None:
         self._database = database
         self._queues = queues
         self._clock = clock
         self._listener = listener
+        self._gateways = gateways
         self._can_fetch = can_fetch
 
     async def handle(self, share: Sequence[Taken]) -> _Outcomes:
@@ -59,7 +68,7 @@ class Shares:
             names = {taken.asks.instance_id for taken in share}
             gateways = await gateways_of(connection, organization_id=organization_id, instance_ids=names)
             mine = [taken for taken in share if taken.asks.instance_id in gateways]
-            came = await self._store(connection, mine)
+            came = await self._store(connection, mine, gateways)
             stopped = await self._stop(connection, mine, came, gateways)
             happenings = [
                 happening for taken in mine if (each := came[taken.job.id]) is not None for happening in each.happenings
@@ -79,7 +88,7 @@ class Shares:
                 outcomes[taken.job.id] = await self._refusal(taken)
         return outcomes
 
-    async def _store(self, connection: AsyncConnection, mine: Sequence[Taken]) -> _Came:
+    async def _store(self, connection: AsyncConnection, mine: Sequence[Taken], gateways: Mapping[str, str]) -> _Came:
         if not mine:
             return {}
         organization_id, now = mine[0].asks.organization_id, moment(self._clock())
@@ -87,7 +96,13 @@ class Shares:
         written = {taken.job.id: taken.asks for taken in mine if isinstance(taken.asks, Incoming)}
         # Receipts first: an answer counts for a campaign's message that is known to be sent.
         applied = await receipts.apply(connection, organization_id, list(told.values()), now=now)
-        stored = await store(connection, organization_id, list(written.values()), now=now)
+        stored = await store(
+            connection,
+            organization_id,
+            list(written.values()),
+            gateway_of=lambda instance_id: gateway_named(self._gateways, gateways[instance_id]),
+            now=now,
+        )
         return {**dict(zip(told, applied, strict=True)), **dict(zip(written, stored, strict=True))}
 
     async def _stop(
@@ -109,6 +124,7 @@ class Shares:
         """Add the jobs of what was committed, those too of messages that were known: they may have been lost."""
         steps: dict[object, NewJob] = {}
         files: dict[object, NewJob] = {}
+        answers: list[NewJob] = []
         now_ms = self._clock()
         for taken in mine:
             asks, each = taken.asks, came[taken.job.id]
@@ -122,6 +138,16 @@ class Shares:
                     run_id=run.id,
                     delay_ms=milliseconds(run.due_at) - now_ms,
                 )
+            if each.answer is not None:
+                answers.append(
+                    send_job(
+                        self._queues.outbound,
+                        organization_id=asks.organization_id,
+                        instance_id=asks.instance_id,
+                        message_id=each.answer,
+                        priority=Origin.AUTOMATION.priority,
+                    )
+                )
             if each.status != "echo" and to_fetch(asks.content) and self._can_fetch(gateways[asks.instance_id]):
                 files[each.message_id] = media_job(
                     self._queues.message,
@@ -131,6 +157,8 @@ class Shares:
                 )
         if steps:
             await self._queues.automation.add_bulk(list(steps.values()))
+        if answers:  # killed before this line, the reconciler adds them
+            await self._queues.outbound.add_bulk(answers)
         await enqueue(self._queues, told)
         if files:
             await self._queues.message.add_bulk(list(files.values()))

@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from berrante.gateways.protocol import Accepted, SendError
+from berrante.gateways.protocol import Accepted, Action, SendError
 from berrante.messaging.campaigns.models import campaign_recipients, campaigns
+from berrante.messaging.campaigns.winding_down import CANCELLED
 from berrante.messaging.clock import moment
+from berrante.messaging.contacts.consent import suppress
 from berrante.messaging.contacts.models import contacts
 from berrante.messaging.endpoints.emitting import Told, enqueue
 from berrante.messaging.endpoints.messages import became
@@ -20,6 +22,8 @@ from berrante.messaging.messages.origin import Origin
 from berrante.messaging.messages.status import MessageStatus, below
 from berrante.messaging.queues import Queues
 from berrante.store import Database
+
+REPLACED: Final = "a new attempt took its place, or its campaign is gone"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +42,8 @@ class Found:
     content: Mapping[str, Any]
     attempts: int
     updated_at: datetime
-    called_off: bool
+    #: Why it is not to be sent any more, if it is not.
+    called_off: str | None
     on_hold: bool
 
 
@@ -93,12 +98,18 @@ async def find(
         content=row.content,
         attempts=row.attempts,
         updated_at=row.updated_at,
-        # Of a campaign's message that no recipient has any more, a new attempt was made: sending it would be a second.
-        called_off=row.campaign_status == "cancelled"
-        or (row.origin == Origin.CAMPAIGN and row.campaign_status is None),
+        called_off=_called_off(row.origin, row.campaign_status),
         on_hold=row.campaign_status not in {None, "running", "finished"}
         or (row.send_until is not None and row.send_until <= moment(now_ms)),
     )
+
+
+def _called_off(origin: str, campaign_status: str | None) -> str | None:
+    if campaign_status == "cancelled":
+        return CANCELLED
+    if origin == Origin.CAMPAIGN and campaign_status is None:  # sending it would be a second
+        return REPLACED
+    return None
 
 
 async def claim(connection: AsyncConnection, found: Found, *, now_ms: int) -> Claim:
@@ -191,9 +202,11 @@ class Outcomes:
             "failure_reason": str(error),
             "attempts": messages.c.attempts + int(charged),
         }
-        await self._update(claim, status, values, now_ms=now_ms)
+        await self._update(claim, status, values, now_ms=now_ms, suppresses=error.action is Action.SUPPRESS)
 
-    async def _update(self, claim: Claim, status: MessageStatus, values: dict[str, Any], *, now_ms: int) -> None:
+    async def _update(
+        self, claim: Claim, status: MessageStatus, values: dict[str, Any], *, now_ms: int, suppresses: bool = False
+    ) -> None:
         statement = (
             update(messages)
             .where(
@@ -206,6 +219,8 @@ class Outcomes:
         told: list[Told] = []
         async with self._database.begin() as connection:
             changed = (await connection.execute(statement)).rowcount
+            if suppresses:  # said of the contact, whoever holds the claim now
+                await suppress(connection, claim.message_id, reason=values["failure_reason"], at=moment(now_ms))
             if changed and status is not MessageStatus.QUEUED:
                 told = await _tell(
                     connection,

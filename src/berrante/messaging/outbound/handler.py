@@ -37,10 +37,13 @@ from berrante.messaging.payloads import read
 from berrante.messaging.queues import Queues
 from berrante.store import Database
 
-_ENDINGS: Final = {
-    Skip: (MessageStatus.SKIPPED, "the campaign was cancelled"),
-    Doubt: (MessageStatus.IN_DOUBT, "its worker ended between claim and answer"),
-}
+_CUT_OFF: Final = "its worker ended between claim and answer"
+
+
+def _ending(step: Skip | Doubt, found: Found) -> tuple[MessageStatus, str]:
+    if isinstance(step, Doubt):
+        return MessageStatus.IN_DOUBT, _CUT_OFF
+    return MessageStatus.SKIPPED, found.called_off or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ class OutboundHandler:
                 found.status,
                 idle_ms=now_ms - milliseconds(found.updated_at),
                 resend_is_safe=gateway.resend_is_safe,
-                called_off=found.called_off,
+                called_off=found.called_off is not None,
                 on_hold=found.on_hold,
                 # A finished job that runs again from its first attempt was put back by a person.
                 second_chance=found.attempts >= attempts and job.attempt == 1,
@@ -118,7 +121,7 @@ class OutboundHandler:
                 case Hold():
                     return {"status": found.status.value, "held": True}
                 case Skip() | Doubt():
-                    decided: _Decided = await _settled(connection, found, now_ms, *_ENDINGS[type(step)])
+                    decided: _Decided = await _settled(connection, found, now_ms, *_ending(step, found))
                 case Send() if (refused := await self._refusal(connection, payload, found)) is not None:
                     ending = (MessageStatus.SKIPPED, refused.reason)
                     decided = await _settled(connection, found, now_ms, *ending, code=refused.value)

@@ -73,10 +73,14 @@ class RehearseIn(_In):
 
 
 class SettingsIn(_In):
-    """Opt-out words by language (null: the usual ones), and for how many hours an answer counts as one."""
+    """Opt-out words by language (null: the usual ones), for how many hours an answer counts as one, and a reply.
+
+    ``opt_out_reply`` confirms an opt-out to whoever typed the word, once; null: nothing is answered.
+    """
 
     opt_out_words: dict[str, list[str]] | None = None
     reply_hours: int = 72
+    opt_out_reply: str | None = None
 
 
 class SettingsOut(BaseModel):
@@ -86,6 +90,7 @@ class SettingsOut(BaseModel):
 
     opt_out_words: dict[str, list[str]]
     reply_hours: int
+    opt_out_reply: str | None
 
 
 class CampaignOut(BaseModel):

@@ -81,6 +81,7 @@ async def put_settings(request: Request, key: CurrentKey, body: SettingsIn) -> S
         key.organization_id,
         opt_out_words=body.opt_out_words,
         reply_hours=body.reply_hours,
+        opt_out_reply=body.opt_out_reply,
     )
     return SettingsOut.model_validate(changed)
 

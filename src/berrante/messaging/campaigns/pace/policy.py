@@ -57,6 +57,9 @@ class Policy(BaseModel):
     daily: Annotated[int, Field(ge=1)] | None = None
     #: The campaign pauses itself once this share of its messages failed (of 20 at least); None: never.
     pause_at_failures: Annotated[float, Field(gt=0, le=1)] | None = 0.3
+    #: The same for who opts out after its message, and for who is blocked or barred by WhatsApp then.
+    pause_at_opt_outs: Annotated[float, Field(gt=0, le=1)] | None = 0.1
+    pause_at_blocks: Annotated[float, Field(gt=0, le=1)] | None = 0.05
     quiet: Quiet | None = None
     days: Annotated[list[str], Field(min_length=1)] = list(DAYS)
     #: The campaign's own zone: its days, and recipients of whom no zone is known.
