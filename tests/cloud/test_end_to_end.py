@@ -12,7 +12,7 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from berrante.app import Application
-from berrante.engine import Snooze
+from berrante.engine import RateLimited, Snooze
 from berrante.fakes.graph import FakeGraph, Fault
 from berrante.gateways.protocol import Content, MediaContent, MediaKind, TextContent
 from berrante.messaging.handlers import handlers
@@ -323,7 +323,7 @@ async def test_an_expired_token_holds_and_a_new_one_lets_go_on(shop: Shop) -> No
         queues=shop.application.queues,
         gateways=shop.application.gateways,
     )[QueueName.OUTBOUND]
-    assert await handler(job) == Snooze(30_000)
+    assert await handler(job) == RateLimited(30_000)  # the whole lane rests
     (hold,) = await shop.application.cloud_numbers.holds(shop.organization_id, "shop")
     assert (hold.what, hold.code) == ("account", "190")
 
