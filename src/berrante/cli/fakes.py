@@ -43,6 +43,7 @@ async def _graph(
     fake = FakeGraph(app_secret=app_secret, webhook_url=webhook, world=World(enforces_window=window))
     fake.add_number(phone_number_id, token=token)
     listener = listen(host, port)
+    listener.listen()  # whoever reads the line below may call at once
     with stop_on_signals(deadline_ms=0) as stop:
         url = address_of(listener)
         output.print(f"a stand-in for Graph listens on {url}; what contacts saw: {url}/_fake/ledger", soft_wrap=True)

@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from berrante.engine.connection import is_unavailable
+
+_AGAIN_S: Final = 0.05
 
 
 def is_cancelled() -> bool:
@@ -14,6 +17,19 @@ def is_cancelled() -> bool:
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+async def cancelled(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks and wait until they ended, whatever they raised; asked again, for once may be swallowed.
+
+    A loop that asks ``is_cancelled`` may have gone on to a blocking read before it could ask.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def every(interval_ms: int, verb: Callable[[], Awaitable[None]]) -> None:

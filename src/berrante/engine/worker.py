@@ -30,7 +30,7 @@ from berrante.engine.runner import Handler, Runner
 from berrante.engine.schedulers import Schedulers
 from berrante.engine.settlement import Settler
 from berrante.engine.stalled_sweeper import StalledSweeper
-from berrante.engine.ticker import every
+from berrante.engine.ticker import cancelled, every
 from berrante.engine.time_limit import limited
 from berrante.engine.tracing import Around, traced
 from berrante.engine.wire.keys import QueueKeys
@@ -121,9 +121,7 @@ class Worker:
         finally:
             was_listening = self._doorbell.is_armed
             self._runner.cancel()
-            for task in (working, *lanes, *side):
-                task.cancel()
-            await asyncio.gather(working, *lanes, *side, return_exceptions=True)
+            await cancelled(working, *lanes, *side)
             await blocking.aclose()
             if was_listening:
                 await self._pass_on()
