@@ -1,7 +1,7 @@
 """An organization's share of a batch: its messages and receipts in one transaction, and the jobs that follow."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -131,30 +131,31 @@ class Shares:
             if not isinstance(asks, Incoming) or not isinstance(each, Stored):
                 continue
             for run in each.opened:
-                steps[run.id] = step_job(
+                step = step_job(
                     self._queues.automation,
                     organization_id=asks.organization_id,
                     instance_id=asks.instance_id,
                     run_id=run.id,
                     delay_ms=milliseconds(run.due_at) - now_ms,
                 )
+                steps[run.id] = _following(taken.job, step)
             if each.answer is not None:
-                answers.append(
-                    send_job(
-                        self._queues.outbound,
-                        organization_id=asks.organization_id,
-                        instance_id=asks.instance_id,
-                        message_id=each.answer,
-                        priority=Origin.AUTOMATION.priority,
-                    )
+                answer = send_job(
+                    self._queues.outbound,
+                    organization_id=asks.organization_id,
+                    instance_id=asks.instance_id,
+                    message_id=each.answer,
+                    priority=Origin.AUTOMATION.priority,
                 )
+                answers.append(_following(taken.job, answer))
             if each.status != "echo" and to_fetch(asks.content) and self._can_fetch(gateways[asks.instance_id]):
-                files[each.message_id] = media_job(
+                file = media_job(
                     self._queues.message,
                     organization_id=asks.organization_id,
                     instance_id=asks.instance_id,
                     message_id=each.message_id,
                 )
+                files[each.message_id] = _following(taken.job, file)
         if steps:
             await self._queues.automation.add_bulk(list(steps.values()))
         if answers:  # killed before this line, the reconciler adds them
@@ -169,6 +170,13 @@ class Shares:
         async with self._database.platform(because="whether another organization has the number") as connection:
             is_there = await is_known(connection, asks.instance_id)
         return refused(asks.organization_id, asks.instance_id, is_there=is_there)
+
+
+def _following(job: Job, new: NewJob) -> NewJob:
+    """Return a job in the trace of the one that it follows from: a batch holds jobs of many."""
+    if job.trace_context is None or new.options is None:
+        return new
+    return replace(new, options=replace(new.options, trace_context=job.trace_context))
 
 
 def _outcome(taken: Taken, came: Applied | Stored | None) -> object:
