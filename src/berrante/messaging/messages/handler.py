@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from berrante.engine import Job, Unrecoverable
@@ -88,12 +89,13 @@ class MessageHandler:
                         shares.setdefault(taken.asks.organization_id, []).append(taken)
         places = asyncio.Semaphore(_AT_ONCE)
 
-        async def placed(work: Awaitable[_Outcomes]) -> _Outcomes:
+        # Each is called once it has its place: a run that is cancelled before leaves nothing behind that nobody awaits.
+        async def placed(work: Callable[[], Awaitable[_Outcomes]]) -> _Outcomes:
             async with places:
-                return await work
+                return await work()
 
-        works = [*(self._settle(share) for share in shares.values()), self._updates(told)]
-        works += [_alone(job, self._fetch) for job in files]
+        works: list[Callable[[], Awaitable[_Outcomes]]] = [partial(self._settle, share) for share in shares.values()]
+        works += [partial(self._updates, told), *(partial(_alone, job, self._fetch) for job in files)]
         for settled in await asyncio.gather(*(placed(work) for work in works)):
             outcomes |= settled
         return outcomes
