@@ -191,7 +191,7 @@ async def test_who_stopped_marketing_gets_no_campaign_and_is_told_of(platform):
     platform.gateway.answers.append(refusal("131050"))
 
     assert await send(platform, first) == {"status": "failed", "code": "131050"}
-    assert await send(platform, second) == {"status": "skipped"}
+    assert await send(platform, second) == {"status": "skipped", "code": "suppressed"}
     assert await send(platform, reply) == {"status": "sent"}
     (signal,) = platform.signals
     message = await platform.message(first)

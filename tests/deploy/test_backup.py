@@ -129,6 +129,13 @@ async def test_a_backup_taken_in_mid_campaign_comes_back_with_nothing_lost_or_se
             await old.outbound.send(
                 organization_id=organization_id, instance_id="sales", to="+5511999990002", text="By hand"
             )
+            # At rest: the campaign's window is full, so nothing changes while it is dumped.
+            window = "SELECT count(*) FROM messages WHERE origin = 'campaign' AND status IN ('queued', 'sending')"
+
+            async def is_at_rest() -> bool:
+                return await _number(old, window) == 9
+
+            await until(is_at_rest)
             await run(back_up, database_url=database_url, folder=tmp_path)
             stood = await _stands(old)
 

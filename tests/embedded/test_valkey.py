@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from berrante.embedded import EmbeddedUnavailable, EmbeddedValkey, StartFailed, StopFailed
 from tests.conftest import OwnServer
+from tests.waiting import until
 
 
 def client(url: str) -> Redis:
@@ -40,7 +41,7 @@ async def test_data_and_port_survive_a_stop(own_valkey: OwnServer) -> None:
         await redis.set("kept", "yes")
 
     await own_valkey.stop()
-    assert not psutil.pid_exists(pid)
+    await until(lambda: not psutil.pid_exists(pid))
     await own_valkey.start()
 
     assert own_valkey.url == url
