@@ -10,7 +10,10 @@ from berrante.engine.wire.keys import QueueKeys
 
 
 class LockRenewer:
-    """Renews all locks of a worker in one call, and tells each job whose lock is lost."""
+    """Renews all locks of a worker in one call, and tells each job whose lock is lost while ``runs`` says it runs.
+
+    Of one that is being settled, the answer to that tells: Redis may have taken it, and its lock, before we know.
+    """
 
     def __init__(
         self,
@@ -19,12 +22,14 @@ class LockRenewer:
         *,
         lock_ms: int,
         held: Callable[[], Collection[Job]],
+        runs: Callable[[Job], bool],
         listener: Listener,
     ) -> None:
         self._connection = connection
         self._keys = keys
         self._lock_ms = lock_ms
         self._held = held
+        self._runs = runs
         self._listener = listener
 
     async def renew(self) -> None:
@@ -39,8 +44,7 @@ class LockRenewer:
             lock_ms=self._lock_ms,
         )
         lost: list[bytes] = await self._connection.run(call)
-        still_held = {job.id for job in self._held()}
         for job_id in (raw.decode() for raw in lost):
-            if job_id in still_held:  # else it was settled while the call was under way, which removes the lock rightly
+            if self._runs(held[job_id]):  # else it was settled while the call was under way, which removes the lock
                 held[job_id].lock_lost.set()
                 self._listener(JobLockLost(queue=self._keys.queue, job=held[job_id], during="renewal"))

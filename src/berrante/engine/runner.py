@@ -60,6 +60,10 @@ class Runner:
         """The jobs under a lock of ours."""
         return self._held.values()
 
+    def runs(self, job: Job) -> bool:
+        """Tell whether the job's handler runs."""
+        return job in self._running
+
     def find(self, job_id: str) -> Job | None:
         """Return the job of that id that is under a lock of ours."""
         return self._held.get(job_id)

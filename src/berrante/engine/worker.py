@@ -219,6 +219,7 @@ class Worker:
             self.keys,
             lock_ms=options.lock_ms,
             held=lambda: self._runner.held,
+            runs=self._runner.runs,
             listener=self._tell,
         )
         sweeper = StalledSweeper(
