@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from berrante.engine import Connection, Job, Worker, WorkerOptions
 from berrante.engine.connection import is_unavailable
+from tests.waiting import until
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +68,17 @@ async def _work(orders: Orders) -> None:
 
 async def _insist(connection: Connection, key: str, mark: str) -> None:
     """Leave a mark even if the server is just away; a mark that may have been left is not left twice."""
-    while True:
+
+    async def is_left() -> bool:
         try:
             await connection.redis.zadd(key, {mark: 1})
         except Exception as error:
             if not is_unavailable(error):
                 raise
-            await asyncio.sleep(0.05)
-        else:
-            return
+            return False
+        return True
+
+    await until(is_left, timeout_s=60)
 
 
 if __name__ == "__main__":

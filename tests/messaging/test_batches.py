@@ -1,6 +1,7 @@
 """Many jobs of the queue ``message`` in one run: an outcome for each, as if they had come one after the other."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import event, select, text
@@ -11,6 +12,7 @@ from berrante.messaging.instances import Instances
 from berrante.messaging.organizations import Organizations
 from berrante.messaging.queues import QueueName
 from berrante.messaging.tables import contacts, messages
+from tests.messaging.hooks import endpoint_at
 from tests.messaging.platform import NOW_MS, Platform
 
 MESSAGE = QueueName.MESSAGE
@@ -195,3 +197,16 @@ async def test_a_numbers_messages_keep_their_order_over_many_batches(platform: P
     async with platform.database.begin() as connection:
         stored = list((await connection.execute(select(messages.c.wire_id).order_by(messages.c.id))).scalars())
     assert stored == [*(f"m{n}" for n in range(350)), "end"]
+
+
+async def test_what_follows_from_each_message_stays_in_its_own_trace(platform: Platform) -> None:
+    await platform.automations.create(organization_id=platform.organization.id, name="Hi", trigger="any", reply="Hello")
+    await endpoint_at(platform, "http://127.0.0.1:9/hook", "message.received")
+    traces = [f'{{"traceparent": "00-{mark * 32}-{mark * 16}-01"}}' for mark in "ab"]
+    new = (
+        replace(_written(platform, f"m{n}"), options=JobOptions(trace_context=each)) for n, each in enumerate(traces)
+    )
+    await _handled(platform, *new)
+    for queue in (platform.queues.automation, platform.queues.webhook):
+        jobs = await queue.jobs([State.WAITING])
+        assert sorted(str(job.trace_context) for job in jobs) == traces, queue.name

@@ -11,7 +11,7 @@ from berrante.messaging.campaigns.models import campaign_entries
 from berrante.messaging.contacts import Consent, Contact, Contacts, Evidence, Refusal, Search
 from berrante.messaging.contacts.consent import refusal
 from berrante.messaging.contacts.models import contacts as table
-from berrante.messaging.contacts.store import remember
+from berrante.messaging.contacts.store import Writer, remember, remember_all
 from berrante.messaging.errors import Invalid, Missing, Taken, WrongState
 from berrante.messaging.instances import Instances
 from berrante.messaging.messages import MessageStatus
@@ -100,14 +100,9 @@ async def test_a_profiles_name_does_not_replace_the_organizations(platform: Plat
 
     async def hears(name: str) -> str | None:
         async with platform.database.begin() as connection:
-            await remember(
-                connection,
-                organization_id=ours,
-                instance_id="sales",
-                address=made.address,
-                at=datetime.now(UTC),
-                name=name,
-            )
+            now = datetime.now(UTC)
+            writer = Writer(instance_id="sales", address=made.address, written=made.address, name=name, wrote_at=now)
+            await remember_all(connection, ours, [writer], at=now)
         found = await service.get(ours, made.id)
         return found.name if found else None
 

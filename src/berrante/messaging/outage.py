@@ -9,8 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from berrante.engine import Handler, Job, Snooze
 
 RETRY_MS: Final = 2_000
-#: A Unix socket is not there while its server starts again; asyncpg says so bare.
-_AWAY: Final = (ConnectionError, FileNotFoundError, InterfaceError, PoolTimeout)
+_AWAY: Final = (ConnectionError, InterfaceError, PoolTimeout)
 #: Connection exceptions, no room or memory left, too many connections, shut down or starting up.
 #: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _AWAY_STATES: Final = ("08", "53", "57P")

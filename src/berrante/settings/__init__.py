@@ -1,17 +1,13 @@
 """Everything that can be set, in one typed object read from the environment. Knows no other room."""
 
 from berrante.settings.loading import SettingsInvalid, load, unknown_variables
-from berrante.settings.model import (
-    DEVELOPMENT_KEY,
+from berrante.settings.model import DEVELOPMENT_KEY, Environment, LogFormat, LogLevel, Settings
+from berrante.settings.sections import (
     BaileysSettings,
     DemoSettings,
-    Environment,
-    LogFormat,
-    LogLevel,
     OwnerSettings,
     QueueSettings,
     RateScope,
-    Settings,
     WebhooksSettings,
 )
 from berrante.settings.table import markdown

@@ -1,20 +1,26 @@
 """The typed settings with their defaults; each field's description is its line in ``docs/settings.md``."""
 
 import enum
-import re
 from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-_HOUR_S: Final = 3_600
-_WEEK_S: Final = 7 * 24 * _HOUR_S
+from berrante.settings.sections import (
+    HOUR_S,
+    BaileysSettings,
+    BoardSettings,
+    DemoSettings,
+    OwnerSettings,
+    QueueSettings,
+    WebhooksSettings,
+)
+
 #: How a secret key begins that was made, not given.
 DEVELOPMENT_KEY: Final = "development-"
 _CLUSTER: Final = ("redis+cluster", "rediss+cluster")
-_API_KEY: Final = re.compile(r"brt_live_[A-Za-z0-9_-]{16,200}")
 
 
 class LogLevel(enum.StrEnum):
@@ -43,12 +49,6 @@ def _postgres(url: SecretStr) -> SecretStr:
     return _url(url, schemes=schemes, example="postgresql://user:password@host/database")
 
 
-def _api_key(key: SecretStr) -> SecretStr:
-    if not _API_KEY.fullmatch(key.get_secret_value()):
-        raise ValueError("is not of a key's form: give brt_live_ and 16 to 200 letters, digits, '-' or '_'")
-    return key
-
-
 def _url(url: SecretStr, *, schemes: tuple[str, ...], example: str) -> SecretStr:
     # The address itself is never shown: it holds the password.
     scheme = urlsplit(url.get_secret_value()).scheme
@@ -62,138 +62,6 @@ class Environment(enum.StrEnum):
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
-
-
-class RateScope(enum.StrEnum):
-    """Whom a queue's rate is for."""
-
-    GROUP = "group"
-    QUEUE = "queue"
-
-
-class QueueSettings(BaseModel):
-    """How one queue's worker works and how its jobs are run and kept."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    concurrency: int = Field(
-        5,
-        ge=1,
-        le=10_000,
-        description="Jobs that one worker process runs at once; in `message` batches of up to 100 jobs.",
-    )
-    rate_max: int = Field(
-        0,
-        ge=0,
-        description="Jobs that may start per window, over all workers; 0 is no limit. See `rate_scope`.",
-    )
-    rate_duration_ms: int = Field(1_000, ge=1, description="Length of that window in milliseconds.")
-    rate_scope: RateScope = Field(
-        RateScope.GROUP,
-        description="`group`: the rate is each number's own (in `webhook` each endpoint's); `queue`: all share it. "
-        "In `campaign` it is always of messages, for each number of a campaign that names no pace.",
-    )
-    attempts: int = Field(4, ge=1, description="Runs of a job at most, the first included.")
-    backoff_delay_ms: int = Field(
-        2_000, ge=0, description="Wait before the first retry in milliseconds; it doubles with each."
-    )
-    backoff_jitter: float = Field(
-        0.0, ge=0, le=1, description="Share of the wait that is drawn at random: 0 none, 1 all."
-    )
-    keep_completed_age_s: int = Field(24 * _HOUR_S, ge=0, description="Seconds that completed jobs are kept.")
-    keep_completed_count: int = Field(500, ge=0, description="Completed jobs that are kept at most.")
-    keep_failed_age_s: int = Field(_WEEK_S, ge=0, description="Seconds that failed jobs are kept.")
-    keep_failed_count: int = Field(500, ge=0, description="Failed jobs that are kept at most.")
-    lock_ms: int = Field(
-        30_000, ge=100, description="Milliseconds after which a silent worker's job may go to another."
-    )
-    stalled_interval_ms: int = Field(
-        30_000, ge=100, description="Milliseconds between two searches for jobs of silent workers."
-    )
-    max_stalled: int = Field(1, ge=0, description="Times that a job may stall before it fails.")
-
-
-class WebhooksSettings(BaseModel):
-    """Webhooks that organizations' programs receive; how the queue ``webhook`` works is set as for all queues."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    allow_loopback: bool = Field(
-        False, description="For development: outgoing webhooks may go to this machine, and by `http`."
-    )
-
-
-class OwnerSettings(BaseModel):
-    """The platform's owner, made at the first start with ``--demo``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    email: str = Field("owner@berrante.local", min_length=3, description="The owner's e-mail address.")
-    password: SecretStr | None = Field(
-        None, min_length=8, description="The owner's password, 8 characters or more; without it one is made and shown."
-    )
-
-
-class DemoSettings(BaseModel):
-    """The demo organization of ``up --demo``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    api_key: Annotated[SecretStr, AfterValidator(_api_key)] | None = Field(
-        None,
-        description="Its API key: `brt_live_` and 16 characters or more; without it one is made and shown.",
-    )
-    app_secret: SecretStr | None = Field(
-        None, min_length=1, description="The Cloud API app secret that signs webhooks of instance `demo`; else made."
-    )
-    verify_token: SecretStr | None = Field(
-        None, min_length=1, description="The Cloud API verify token of instance `demo`; else made."
-    )
-    contacts: int = Field(4, ge=0, le=1_000, description="Simulated contacts that write now and then.")
-    chatter_ms: int = Field(4_000, ge=10, description="Mean milliseconds between two messages of theirs.")
-
-
-class BaileysSettings(BaseModel):
-    """The sidecar that holds numbers with Baileys; it reads the same variables."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    urls: str = Field(
-        "",
-        description="Addresses of the sidecars, with commas; without any, one at `BERRANTE_BAILEYS_HOST` and `_PORT`.",
-    )
-    token: SecretStr | None = Field(
-        None, min_length=16, description="What the sidecars ask of callers; else made and kept in the data folder."
-    )
-    key: SecretStr | None = Field(
-        None,
-        description="32 bytes in base64 that seal accounts and messages in the database; with `DATABASE_URL` it is "
-        "needed, else made and kept in the data folder.",
-    )
-    node: str = Field("", description="The Node to use; else that of the extra `baileys`, or the one on the path.")
-    host: str = Field("127.0.0.1", description="Address that the sidecar listens on: loopback or private.")
-    port: int = Field(8_790, ge=1, le=65_535, description="Port that the sidecar listens on.")
-    capacity: int = Field(100, ge=1, le=1_000, description="Numbers that one sidecar holds at most.")
-    lease_ms: int = Field(15_000, ge=1_000, description="Milliseconds after which a dead sidecar's numbers are free.")
-    ack_ms: int = Field(
-        8_000, ge=100, le=15_000, description="Milliseconds that WhatsApp gets to acknowledge a message."
-    )
-    silent_ms: int = Field(
-        600_000, ge=100, description="Milliseconds without any receipt after a send until an alert is raised."
-    )
-    backoff_ms: int = Field(1_000, ge=10, description="Wait before the first reconnection; it doubles with each.")
-    backoff_cap_ms: int = Field(120_000, ge=10, description="The longest wait before a reconnection.")
-
-
-class BoardSettings(BaseModel):
-    """Bull Board at ``/admin/queues``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    read_only: bool = Field(False, description="Bull Board at `/admin/queues` shows everything and changes nothing.")
-    environment: str | None = Field(
-        None, max_length=30, description="A label at its top, such as `staging`; none if not given."
-    )
 
 
 class Settings(BaseSettings):
@@ -292,7 +160,7 @@ class Settings(BaseSettings):
         concurrency=3,
         rate_max=100,
         rate_duration_ms=60_000,
-        keep_completed_age_s=48 * _HOUR_S,
+        keep_completed_age_s=48 * HOUR_S,
         keep_completed_count=100,
         keep_failed_count=200,
     )

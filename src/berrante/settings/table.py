@@ -5,7 +5,8 @@ from typing import Final
 from pydantic import BaseModel, SecretStr
 
 from berrante.settings.loading import variables
-from berrante.settings.model import QueueSettings, Settings
+from berrante.settings.model import Settings
+from berrante.settings.sections import QueueSettings
 
 _HEAD: Final = """\
 # Settings

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
@@ -35,6 +36,14 @@ def asyncpg_url(url: str) -> URL:
         query = {("ssl" if name == "sslmode" else name): value for name, value in parsed.query.items()}
         parsed = parsed.set(query=query)
     return parsed
+
+
+async def _connected(*arguments: Any, **named: Any) -> asyncpg.Connection:  # noqa: ANN401  as asyncpg's
+    """Connect; a Unix socket that is not there, while its server starts again, is a server that is away."""
+    try:
+        return await asyncpg.connect(*arguments, **named)
+    except FileNotFoundError as error:
+        raise ConnectionRefusedError(f"no server listens on the socket: {error}") from error
 
 
 class PoolUse(NamedTuple):
@@ -75,7 +84,11 @@ class Database:
             max_overflow=pool_size,
             pool_pre_ping=True,
             hide_parameters=True,  # an error must not carry message texts into logs and dead letters
-            connect_args={"timeout": connect_timeout_s, "server_settings": {"application_name": "berrante"}},
+            connect_args={
+                "timeout": connect_timeout_s,
+                "server_settings": {"application_name": "berrante"},
+                "async_creator_fn": _connected,
+            },
         )
         self.cipher = cipher
         if cipher is not None:

@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import case, func, text
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,7 +17,7 @@ from berrante.messaging.contacts.details import name_key
 from berrante.messaging.contacts.models import contacts
 from berrante.store import new_id
 
-# What `remember` does, for many. In order of the addresses: two transactions that meet wait and never deadlock.
+# In order of the addresses: two transactions that meet wait and never deadlock.
 # The hash is address_hash of consent.py, computed where the rows are.
 _REMEMBER: Final = text("""
     INSERT INTO contacts AS own (
@@ -62,7 +62,11 @@ class Writer:
 async def remember_all(
     connection: AsyncConnection, organization_id: UUID, writers: Sequence[Writer], *, at: datetime
 ) -> dict[tuple[str, str], UUID]:
-    """Return the contacts of all who wrote, by number and address, as ``remember`` would one after the other."""
+    """Return the contacts of all who wrote, by number and address, made if new.
+
+    A later name or message is remembered; a name that the organization gave stays. Where WhatsApp writes the address in
+    another spelling, that is the one that is written back to.
+    """
     by_key: dict[tuple[str, str], Writer] = {}
     for writer in writers:
         key = writer.instance_id, writer.address
@@ -93,20 +97,10 @@ async def remember_all(
 
 
 async def remember(
-    connection: AsyncConnection,
-    *,
-    organization_id: UUID,
-    instance_id: str,
-    address: str,
-    at: datetime,
-    name: str | None = None,
-    wrote_at: datetime | None = None,
-    written: str | None = None,
+    connection: AsyncConnection, *, organization_id: UUID, instance_id: str, address: str, at: datetime
 ) -> UUID:
-    """Return the contact of a canonical address, made if new; a later name or message is remembered.
+    """Return the contact of a canonical address that is to be written to, made if new.
 
-    ``name`` is what the contact goes by; a name that the organization gave stays. ``written`` is the address as
-    WhatsApp wrote it: where that is another spelling, it is the one that is written back to.
     The instance must be the organization's own: the tables refuse a row that crosses tenants.
     """
     row = {
@@ -115,23 +109,11 @@ async def remember(
         "instance_id": instance_id,
         "address_kind": kind_of(address).value,
         "address": address,
-        "whatsapp_address": written if written != address else None,
-        "name": name,
-        "name_key": name_key(name) if name else None,
         "consent": inherited(organization_id, address),
         "first_seen_at": at,
-        "last_message_at": wrote_at,
     }
     new = insert(contacts).values(row)
-    keeps_name = contacts.c.name_given | new.excluded.name.is_(None)
-    changes = {
-        "name": case((keeps_name, contacts.c.name), else_=new.excluded.name),
-        "name_key": case((keeps_name, contacts.c.name_key), else_=new.excluded.name_key),
-        # GREATEST passes over nulls: a campaign's mention does not forget when the contact wrote.
-        "last_message_at": func.greatest(contacts.c.last_message_at, new.excluded.last_message_at),
-    }
-    if written is not None:
-        changes["whatsapp_address"] = new.excluded.whatsapp_address
-    statement = new.on_conflict_do_update(index_elements=["instance_id", "address"], set_=changes)
-    contact_id: UUID = (await connection.execute(statement.returning(contacts.c.id))).scalar_one()
+    # Changes nothing, and so returns, and locks, the one that is there.
+    there = new.on_conflict_do_update(index_elements=["instance_id", "address"], set_={"address": new.excluded.address})
+    contact_id: UUID = (await connection.execute(there.returning(contacts.c.id))).scalar_one()
     return contact_id

@@ -9,7 +9,7 @@ Example::
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,8 @@ import msgspec
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from berrante.engine import NewJob
+from berrante.engine.tracing import carrying
 from berrante.messaging.endpoints.events import EventType, topics
 from berrante.messaging.endpoints.jobs import deliver_job
 from berrante.messaging.endpoints.models import webhook_deliveries, webhook_endpoints
@@ -27,11 +29,12 @@ from berrante.store import new_id
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Happening:
-    """Something to tell; ``data`` is JSON."""
+    """Something to tell; ``data`` is JSON, ``trace_context`` the trace that it belongs to if not the current one."""
 
     organization_id: UUID
     event: EventType
     data: Mapping[str, Any]
+    trace_context: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +44,7 @@ class Told:
     organization_id: UUID
     endpoint_id: UUID
     delivery_id: UUID
+    trace_context: str | None = None
 
 
 async def emit(
@@ -70,20 +74,19 @@ async def emit_all(connection: AsyncConnection, happenings: Sequence[Happening])
         .with_for_update(read=True, key_share=True)
     )
     endpoints = (await connection.execute(query)).all()
-    rows = [
-        written
-        for happening in (happenings if endpoints else ())
-        for written in _rows(
-            happening,
-            [
-                endpoint.id
-                for endpoint in endpoints
-                if endpoint.organization_id == happening.organization_id
-                and not set(topics(happening.event)).isdisjoint(endpoint.events)
-            ],
-        )
+    told: list[tuple[Happening, dict[str, Any]]] = []
+    for happening in happenings if endpoints else ():
+        asking = [
+            endpoint.id
+            for endpoint in endpoints
+            if endpoint.organization_id == happening.organization_id
+            and not set(topics(happening.event)).isdisjoint(endpoint.events)
+        ]
+        told += [(happening, row) for row in _rows(happening, asking)]
+    written = await write(connection, [row for _, row in told])
+    return [
+        replace(each, trace_context=happening.trace_context) for (happening, _), each in zip(told, written, strict=True)
     ]
-    return await write(connection, rows)
 
 
 async def tell_one(
@@ -112,17 +115,17 @@ async def write(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> 
 async def enqueue(queues: Queues, told: Sequence[Told]) -> None:
     """Add the deliveries' jobs; what a crash before this line loses is found by the reconciler."""
     if told:
-        await queues.webhook.add_bulk(
-            [
-                deliver_job(
-                    queues.webhook,
-                    organization_id=each.organization_id,
-                    endpoint_id=each.endpoint_id,
-                    delivery_id=each.delivery_id,
-                )
-                for each in told
-            ]
-        )
+        await queues.webhook.add_bulk([_job(queues, each) for each in told])
+
+
+def _job(queues: Queues, told: Told) -> NewJob:
+    job = deliver_job(
+        queues.webhook,
+        organization_id=told.organization_id,
+        endpoint_id=told.endpoint_id,
+        delivery_id=told.delivery_id,
+    )
+    return replace(job, options=carrying(told.trace_context, job.options)) if job.options else job
 
 
 def _rows(happening: Happening, endpoint_ids: Sequence[UUID]) -> list[dict[str, Any]]:

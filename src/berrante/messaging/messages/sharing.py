@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.engine import Job, NewJob, Unrecoverable
+from berrante.engine.tracing import carrying
 from berrante.gateways.protocol import Gateway
 from berrante.messaging.automations.jobs import step_job
 from berrante.messaging.clock import Clock, milliseconds, moment
@@ -71,7 +72,10 @@ class Shares:
             came = await self._store(connection, mine, gateways)
             stopped = await self._stop(connection, mine, came, gateways)
             happenings = [
-                happening for taken in mine if (each := came[taken.job.id]) is not None for happening in each.happenings
+                replace(happening, trace_context=taken.job.trace_context)
+                for taken in mine
+                if (each := came[taken.job.id]) is not None
+                for happening in each.happenings
             ]
             told = await emit_all(connection, happenings)
         outcomes: _Outcomes
@@ -174,9 +178,7 @@ class Shares:
 
 def _following(job: Job, new: NewJob) -> NewJob:
     """Return a job in the trace of the one that it follows from: a batch holds jobs of many."""
-    if job.trace_context is None or new.options is None:
-        return new
-    return replace(new, options=replace(new.options, trace_context=job.trace_context))
+    return replace(new, options=carrying(job.trace_context, new.options)) if new.options else new
 
 
 def _outcome(taken: Taken, came: Applied | Stored | None) -> object:

@@ -10,13 +10,10 @@ from berrante.messaging.campaigns import Campaign
 from berrante.messaging.campaigns.ledger import Ledger
 from berrante.messaging.campaigns.life import legal
 from berrante.messaging.campaigns.rehearsal import Rehearsal
+from berrante.web.api.shapes import Strict
 
 
-class _In(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class CampaignIn(_In):
+class CampaignIn(Strict):
     """A campaign to make: ``recipients`` or ``segment``, ``text`` or ``content``."""
 
     name: str
@@ -29,7 +26,7 @@ class CampaignIn(_In):
     pace: dict[str, Any] | None = None
 
 
-class CampaignChange(_In):
+class CampaignChange(Strict):
     """What is to change; what is left out stays."""
 
     name: str | None = None
@@ -38,20 +35,20 @@ class CampaignChange(_In):
     pace: dict[str, Any] | None = None
 
 
-class ScheduleIn(_In):
+class ScheduleIn(Strict):
     """When to start; with a zone."""
 
     start_at: datetime
 
 
-class RetryIn(_In):
+class RetryIn(Strict):
     """Which recipients: of one failure ``code``, or all that failed; ``in_doubt`` may be seen twice."""
 
     code: Annotated[str, Field(max_length=100)] | None = None
     in_doubt: bool = False
 
 
-class PreviewIn(_In):
+class PreviewIn(Strict):
     """For whom: a contact, or a number of whom nothing but ``params`` is known."""
 
     contact_id: UUID | None = None
@@ -66,13 +63,13 @@ class TestIn(PreviewIn):
     to: str
 
 
-class RehearseIn(_In):
+class RehearseIn(Strict):
     """From when; without it from the scheduled start, or now."""
 
     start_at: datetime | None = None
 
 
-class SettingsIn(_In):
+class SettingsIn(Strict):
     """Opt-out words by language (null: the usual ones), for how many hours an answer counts as one, and a reply.
 
     ``opt_out_reply`` confirms an opt-out to whoever typed the word, once; null: nothing is answered.

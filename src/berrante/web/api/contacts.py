@@ -14,6 +14,7 @@ from berrante.messaging.clock import moment
 from berrante.messaging.contacts import Consent, Contact, Evidence, Search
 from berrante.messaging.contacts.exporting import exported
 from berrante.messaging.errors import Invalid, Missing
+from berrante.web.api.shapes import Strict
 from berrante.web.auth import Caller, CurrentKey
 from berrante.web.error_model import ERRORS
 from berrante.web.services import services
@@ -25,12 +26,7 @@ _Tags = Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=
 _FIELDS = Field(default=None, max_length=50, examples=[{"city": "Recife", "orders": 3}])
 
 
-class _Strict(BaseModel):
-    # Strict numbers, so that a custom field's true does not become 1.
-    model_config = ConfigDict(extra="forbid")
-
-
-class EvidenceIn(_Strict):
+class EvidenceIn(Strict):
     """Why we believe it: where the person said it, the words, and when (now, if nothing is given)."""
 
     source: str = Field(min_length=1, max_length=200, examples=["checkout form"])
@@ -38,7 +34,7 @@ class EvidenceIn(_Strict):
     at: AwareDatetime | None = None
 
 
-class ContactIn(_Strict):
+class ContactIn(Strict):
     """A contact to be made. ``opt_in`` is needed for a person who was erased, and may be given for any."""
 
     instance_id: str = Field(max_length=60, examples=["sales"])
@@ -46,11 +42,11 @@ class ContactIn(_Strict):
     name: str | None = Field(None, max_length=200, examples=["Ana Souza"])
     language: str | None = Field(None, max_length=40, examples=["pt-BR"])
     fields: dict[str, Value] | None = _FIELDS
-    tags: _Tags = []
+    tags: _Tags = Field(default_factory=list)
     opt_in: EvidenceIn | None = None
 
 
-class ContactChanges(_Strict):
+class ContactChanges(Strict):
     """What is to change; what is not given stays. A field that is null is taken away; tags are replaced."""
 
     name: str | None = Field(None, max_length=200)
@@ -60,7 +56,7 @@ class ContactChanges(_Strict):
     blocked: bool | None = Field(None, description="Nothing is sent to a blocked contact, not even a reply.")
 
 
-class TagsIn(_Strict):
+class TagsIn(Strict):
     """Tags to add, or to take away."""
 
     tags: _Tags = Field(min_length=1)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from berrante.messaging.clock import moment
 from berrante.messaging.dead_letters import Cause, Group, Letter, Selection
+from berrante.web.api.shapes import Strict
 from berrante.web.auth import CurrentKey
 from berrante.web.services import services
 
@@ -79,10 +80,8 @@ class PutBackOut(BaseModel):
     job_id: str
 
 
-class Wanted(BaseModel):
+class Wanted(Strict):
     """Which letters: one group, one queue, both, or ``all``."""
-
-    model_config = ConfigDict(extra="forbid")
 
     group: str | None = Field(None, min_length=1, max_length=40)
     queue: str | None = Field(None, min_length=1, max_length=200)

@@ -4,10 +4,11 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from berrante.messaging.errors import Missing
 from berrante.messaging.instances import Instance
+from berrante.web.api.shapes import Strict
 from berrante.web.auth import Caller, CurrentKey
 from berrante.web.error_model import ERRORS
 from berrante.web.services import services
@@ -18,18 +19,14 @@ _SECRET = Field(None, min_length=1, max_length=500, description="Write-only.")
 _TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Rate(_Strict):
+class Rate(Strict):
     """So many messages may start per window."""
 
     max: int = Field(ge=1, le=100_000)
     per_ms: int = Field(1_000, ge=1, le=86_400_000)
 
 
-class Pace(_Strict):
+class Pace(Strict):
     """How fast the number writes; ``jitter`` is the share of the interval that is drawn at random."""
 
     rate: Rate | None = None
@@ -37,7 +34,7 @@ class Pace(_Strict):
     jitter: float = Field(0.0, ge=0, le=1)
 
 
-class Quiet(_Strict):
+class Quiet(Strict):
     """Hours in which no campaign writes; they may span midnight."""
 
     start: str = Field(pattern=_TIME, examples=["22:00"])
@@ -45,7 +42,7 @@ class Quiet(_Strict):
     time_zone: str = Field(max_length=60, examples=["America/Sao_Paulo"])
 
 
-class Warming(_Strict):
+class Warming(Strict):
     """How many campaign messages a new number sends a day: ``first_day``, then ``growth`` times more each day."""
 
     started_on: date
@@ -54,7 +51,7 @@ class Warming(_Strict):
     days: int = Field(14, ge=1, le=90)
 
 
-class SettingsIn(_Strict):
+class SettingsIn(Strict):
     """What is given replaces what was, key by key; null takes it away."""
 
     pace: Pace | None = None
@@ -63,7 +60,7 @@ class SettingsIn(_Strict):
     paused: bool | None = None
 
 
-class InstanceIn(_Strict):
+class InstanceIn(Strict):
     """A number to be made; a cloud instance needs ``phone_number_id``, ``app_secret`` and ``verify_token``."""
 
     id: str | None = Field(None, pattern="^[a-z0-9-]{1,40}$", description="Drawn if it is not given.")
@@ -75,7 +72,7 @@ class InstanceIn(_Strict):
     settings: SettingsIn = SettingsIn()
 
 
-class InstanceChanges(_Strict):
+class InstanceChanges(Strict):
     """What is to change; what is not given stays."""
 
     display_number: str | None = Field(None, max_length=40)

@@ -1,4 +1,4 @@
-"""What all bodies of messages have in common."""
+"""What bodies have in common."""
 
 from abc import abstractmethod
 from uuid import UUID
