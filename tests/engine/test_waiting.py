@@ -98,8 +98,8 @@ async def test_all_who_wait_on_a_queue_share_one_reader(queue: Queue, probe: Pro
     jobs = [await queue.add("a", n) for n in range(10)]
     waiting = [asyncio.create_task(job.wait_until_finished(timeout_s=WAIT_S)) for job in jobs for _ in range(2)]
     await until(lambda: _readers(queue.connection))
+    assert await _readers(queue.connection) == 1  # before there is a worker, which reads a stream of cancellations
     async with working("q", _echo, queue.connection, prefix=queue.prefix, probe=probe):
-        assert await _readers(queue.connection) == 1
         assert await asyncio.gather(*waiting) == [{"got": n} for n in range(10) for _ in range(2)]
 
 
