@@ -1,6 +1,7 @@
 """Migrations: they make exactly the tables that the code speaks of, once, and can be taken back."""
 
 import asyncio
+import json
 import secrets
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,6 +15,7 @@ from sqlalchemy import text
 from berrante.app.reaching import newest_revision
 from berrante.embedded import EmbeddedPostgres
 from berrante.messaging import tables
+from berrante.messaging.campaigns.content import Content
 from berrante.messaging.people import WORK_SCOPES
 from berrante.store import Database, downgrade, metadata, migrate, revision
 
@@ -123,3 +125,39 @@ async def test_members_become_agents_and_keys_keep_what_they_could_do(empty_url:
     async with database.begin() as connection:
         assert (await connection.execute(text("SELECT role FROM people"))).scalars().all() == ["member"]
     await database.close()
+
+
+async def test_contents_of_drafts_are_rewritten_and_can_be_read(empty_url: str) -> None:
+    await migrate(empty_url)
+    await downgrade(empty_url, "0010")
+    old = [
+        {"type": "image", "name": "A", "weight": 1, "url": "https://shop.example/a.jpg", "caption": "Oi"},
+        {"type": "template", "name": "B", "weight": 1, "template": "promo", "language": "pt_BR",
+         "header": ["Oi"], "body": ["{{ name }}", "5"], "buttons": ["x"]},
+        {"type": "text", "name": "C", "weight": 1, "text": "Oi"},
+    ]  # fmt: skip
+    database = Database(empty_url)
+    async with database.begin() as connection:
+        await connection.execute(text("INSERT INTO organizations (id, name) VALUES (gen_random_uuid(), 'Acme')"))
+        await connection.execute(
+            text("INSERT INTO instances (id, organization_id, gateway) SELECT 'sales', id, 'cloud' FROM organizations")
+        )
+        await connection.execute(
+            text(
+                "INSERT INTO campaigns (id, organization_id, instance_id, name, content, audience, pace, status)"
+                " SELECT gen_random_uuid(), id, 'sales', 'X', CAST(:content AS jsonb), '{}', '{}', 'draft'"
+                " FROM organizations"
+            ),
+            {"content": json.dumps({"variants": old})},
+        )
+    await migrate(empty_url)
+    async with database.begin() as connection:
+        stored = (await connection.execute(text("SELECT content FROM campaigns"))).scalar_one()
+    await database.close()
+    file, template, plain = Content.read(stored).stored()["variants"]
+    assert (file["type"], file["kind"], file["url"]) == ("media", "image", "https://shop.example/a.jpg")
+    assert (template["variables"], template["header_text"]) == ({"1": "{{ name }}", "2": "5"}, "Oi")
+    assert template["buttons"] == [{"index": 0, "kind": "url", "value": "x"}]
+    assert plain == old[2]
+    await downgrade(empty_url, "0010")
+    await migrate(empty_url)

@@ -14,6 +14,7 @@ from berrante.app import Application
 from berrante.cli.console import log, output, run
 from berrante.cli.options import DataDir
 from berrante.messaging.campaigns import Campaign
+from berrante.messaging.campaigns.audience_file import take_file
 from berrante.messaging.campaigns.life import Status
 from berrante.settings import LogLevel, load
 
@@ -70,6 +71,35 @@ def show(campaign_id: CampaignId, *, data_dir: DataDir = None) -> None:
 
 
 @app.command()
+def audience(
+    campaign_id: CampaignId,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A CSV file, UTF-8.")],
+    *,
+    country: Annotated[
+        str | None, typer.Option("--country", help="Two letters: numbers may be written as at home, for instance BR.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a CSV file the audience of a campaign that was not started: ``phone``, and what texts call ``params.…``."""
+
+    async def work(application: Application) -> None:
+        campaign = await application.campaigns.find(campaign_id)
+        with file.open("rb") as source:
+            taken = await take_file(
+                application.database, campaign.organization_id, campaign_id, source, country=country
+            )
+        counts = await application.campaigns.audience(campaign.organization_id, campaign_id)
+        output.print(f"{taken.rows:,} rows: {counts.pop('planned', 0):,} planned", highlight=False)
+        for reason, number in counts.items():
+            output.print(f"excluded: {number:,} {reason}", highlight=False)
+        if taken.parameters:
+            names = ", ".join(f"params.{name}" for name in taken.parameters)
+            output.print(f"texts may name {names}", highlight=False)
+
+    _with_application(data_dir, work)
+
+
+@app.command()
 def pause(campaign_id: CampaignId, *, data_dir: DataDir = None) -> None:
     """Pause a campaign: nothing is sent after the message that is on its way."""
     _move(campaign_id, data_dir, lambda app, each: app.campaigns.pause(each.organization_id, each.id))
@@ -121,6 +151,9 @@ def audit(campaign_id: CampaignId, *, data_dir: DataDir = None) -> None:
         )
         for reason, number in ledger.excluded.items():
             output.print(f"excluded: {number} {reason}", highlight=False)
+        for cause in ledger.causes:
+            named = f"{cause.status} ({cause.code})" if cause.code else cause.status
+            output.print(f"{named}: {cause.count}: {cause.reason}", highlight=False)
         for each in ledger.mismatches:
             places = ", ".join(map(str, each.where))
             output.print(f"[red]✗[/] {each.kind}: {each.count}: {each.meaning} (positions {places})", highlight=False)

@@ -15,7 +15,7 @@ from berrante.messaging.addresses import checked
 from berrante.messaging.campaigns.campaign import owned
 from berrante.messaging.campaigns.content import Rendered, RenderFailed
 from berrante.messaging.campaigns.freezing import Plan, groups_of
-from berrante.messaging.campaigns.ledger import Ledger, balance, ledger_of, without_jobs
+from berrante.messaging.campaigns.ledger import Ledger, balance, causes_of, ledger_of, without_jobs
 from berrante.messaging.campaigns.models import campaign_recipients
 from berrante.messaging.campaigns.pace import zone_of
 from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE
@@ -146,8 +146,9 @@ class CampaignAccount:
         async with self._database.tenant(organization_id) as connection:
             campaign = await owned(connection, organization_id, campaign_id)
             progress, mismatches = await balance(connection, campaign, now=now)
+            causes = await causes_of(connection, campaign)
             mismatches += await without_jobs(connection, self._queues, campaign, now=now)
-        return ledger_of(progress, mismatches)
+        return ledger_of(progress, causes, mismatches)
 
     async def rehearse(
         self, organization_id: UUID, campaign_id: UUID, *, start: datetime | None = None

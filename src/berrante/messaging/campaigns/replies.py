@@ -1,7 +1,7 @@
 """What a contact's message means to campaigns: an answer to one, or that no more are wanted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -22,9 +22,9 @@ _REPLY_HOURS = 72
 # The last message of a campaign that the contact got in time is the one that is answered, by its first answer.
 _ANSWERED: Final = text("""
     WITH answered AS (
-        SELECT DISTINCT ON (last.campaign_id, last.position) last.campaign_id, last.position, said.at
-          FROM unnest(CAST(:contacts AS uuid[]), CAST(:times AS timestamptz[])) WITH ORDINALITY
-                   AS said (contact_id, at, place)
+        SELECT DISTINCT ON (last.campaign_id, last.position) last.campaign_id, last.position, said.at, said.message_id
+          FROM unnest(CAST(:contacts AS uuid[]), CAST(:times AS timestamptz[]), CAST(:messages AS uuid[]))
+                   WITH ORDINALITY AS said (contact_id, at, message_id, place)
          CROSS JOIN LATERAL (
                 SELECT r.campaign_id, r.position
                   FROM messages m JOIN campaign_recipients r ON r.message_id = m.id
@@ -34,8 +34,9 @@ _ANSWERED: Final = text("""
          ORDER BY last.campaign_id, last.position, said.place
     )
     UPDATE campaign_recipients r SET replied_at = answered.at
-      FROM answered
+      FROM answered JOIN campaigns c ON c.id = answered.campaign_id
      WHERE r.campaign_id = answered.campaign_id AND r.position = answered.position AND r.replied_at IS NULL
+    RETURNING answered.message_id, c.reply_automation_id
 """)
 
 
@@ -43,6 +44,7 @@ _ANSWERED: Final = text("""
 class Said:
     """A new incoming message; ``text`` is None if it is none of text."""
 
+    message_id: UUID
     contact_id: UUID
     instance_id: str
     address: str
@@ -50,29 +52,39 @@ class Said:
     at: datetime
 
 
-async def hear(connection: AsyncConnection, *, organization_id: UUID, said: Sequence[Said]) -> dict[UUID, str]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Heard:
+    """What is to be done: ``replies`` confirm opt-outs, by contact; ``automations`` answer answers, by message."""
+
+    replies: dict[UUID, str] = field(default_factory=dict)
+    automations: dict[UUID, UUID] = field(default_factory=dict)
+
+
+async def hear(connection: AsyncConnection, *, organization_id: UUID, said: Sequence[Said]) -> Heard:
     """Attribute new incoming messages to the campaigns that they answer, and heed opt-out words.
 
-    Returns what is to be answered to which contacts, as the organization wishes an opt-out to be confirmed.
+    A recipient's first answer starts the automation that its campaign names, unless it is an opt-out.
 
     Call it in the transaction that stores the messages. An opt-out holds for the person at all numbers of the
     organization, at once: the claim of the next message sees it.
     """
-    replies: dict[UUID, str] = {}
+    heard = Heard()
     if not said:
-        return replies
+        return heard
     row = (await connection.execute(_settings(organization_id))).one_or_none()
     words = row.opt_out_words if row is not None and row.opt_out_words is not None else DEFAULT_WORDS
     hours = row.reply_hours if row is not None else _REPLY_HOURS
     keys = word_keys(words)
+    leaving: set[UUID] = set()
     for each in said:
         if each.text is not None and is_one_of(each.text, keys):
+            leaving.add(each.message_id)
             # Confirmed once: two machines that confirm to each other would never end.
             wanted = row.opt_out_reply if row is not None else None
             if wanted is not None and not await is_barred(
                 connection, organization_id=organization_id, address=each.address
             ):
-                replies[each.contact_id] = wanted
+                heard.replies[each.contact_id] = wanted
             await record(
                 connection,
                 organization_id=organization_id,
@@ -80,9 +92,12 @@ async def hear(connection: AsyncConnection, *, organization_id: UUID, said: Sequ
                 state=Consent.OPTED_OUT,
                 evidence=Evidence(source="keyword", at=each.at, text=each.text),
             )
-    given = {"contacts": [each.contact_id for each in said], "times": [each.at for each in said]}
-    await connection.execute(_ANSWERED, {**given, "organization": organization_id, "hours": hours})
-    return replies
+    given: dict[str, Any] = {"contacts": [each.contact_id for each in said], "times": [each.at for each in said]}
+    given |= {"messages": [each.message_id for each in said], "organization": organization_id, "hours": hours}
+    for answer in await connection.execute(_ANSWERED, given):
+        if answer.reply_automation_id is not None and answer.message_id not in leaving:
+            heard.automations[answer.message_id] = answer.reply_automation_id
+    return heard
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -120,6 +120,7 @@ async def store(
     new = [message for message in given if message.id in new_ids]
     said = [
         Said(
+            message_id=message.id,
             contact_id=contact_ids[message.instance_id, message.sender],
             instance_id=message.instance_id,
             address=message.sender,
@@ -128,11 +129,11 @@ async def store(
         )
         for message in new
     ]
-    replies = await hear(connection, organization_id=organization_id, said=said)
+    heard = await hear(connection, organization_id=organization_id, said=said)
     answers: dict[UUID, UUID] = {}
     for message in new:
         contact_id = contact_ids[message.instance_id, message.sender]
-        if contact_id in replies and "group" not in message.content:
+        if contact_id in heard.replies and "group" not in message.content:
             answers[message.id] = await write(
                 connection,
                 gateway_of(message.instance_id),
@@ -140,12 +141,17 @@ async def store(
                 instance_id=message.instance_id,
                 contact_id=contact_id,
                 origin=Origin.AUTOMATION,
-                text=replies.pop(contact_id),
+                text=heard.replies.pop(contact_id),
                 at=now,
             )
     # What was said in a group was not said to us: an automation would answer each of its members alone.
     calls = [
-        Call(message_id=message.id, instance_id=message.instance_id, content=message.content)
+        Call(
+            message_id=message.id,
+            instance_id=message.instance_id,
+            content=message.content,
+            named=heard.automations.get(message.id),
+        )
         for message in new
         if "group" not in message.content
     ]

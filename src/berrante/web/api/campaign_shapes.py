@@ -14,7 +14,7 @@ from berrante.web.api.shapes import Strict
 
 
 class CampaignIn(Strict):
-    """A campaign to make: ``recipients`` or ``segment``, ``text`` or ``content``."""
+    """A campaign to make: ``recipients``, ``segment`` or a file that follows; ``text`` or ``content``."""
 
     name: str
     instance_id: str | list[str] | dict[str, int]
@@ -24,6 +24,7 @@ class CampaignIn(Strict):
     segment: str | None = None
     rest_days: int | None = None
     pace: dict[str, Any] | None = None
+    reply_automation_id: UUID | None = None
 
 
 class CampaignChange(Strict):
@@ -33,6 +34,7 @@ class CampaignChange(Strict):
     content: dict[str, Any] | None = None
     text: str | None = None
     pace: dict[str, Any] | None = None
+    reply_automation_id: UUID | None = None
 
 
 class ScheduleIn(Strict):
@@ -100,6 +102,7 @@ class CampaignOut(BaseModel):
     content: dict[str, Any]
     audience: dict[str, Any]
     pace: dict[str, Any]
+    reply_automation_id: UUID | None
     status: str
     reason: str | None
     legal: list[str]
@@ -158,8 +161,19 @@ class MismatchOut(BaseModel):
     where: list[int]
 
 
+class CauseOut(BaseModel):
+    """Why recipients did not get it; ``retry`` takes the ``code``."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    status: str
+    code: str | None
+    reason: str
+    count: int
+
+
 class LedgerOut(BaseModel):
-    """``planned = sent + failed + skipped + in_doubt + open``."""
+    """``planned = sent + failed + skipped + in_doubt + open``; ``causes`` say why of those that were not sent."""
 
     planned: int
     sent: int
@@ -168,6 +182,7 @@ class LedgerOut(BaseModel):
     in_doubt: int
     open: int
     excluded: dict[str, int]
+    causes: list[CauseOut]
     is_clean: bool
     mismatches: list[MismatchOut]
 
@@ -190,6 +205,13 @@ class AudienceOut(BaseModel):
 
     planned: int
     excluded: dict[str, int]
+
+
+class AudienceTakenOut(AudienceOut):
+    """What a file held; ``parameters`` are its columns as texts name them, after ``params.``."""
+
+    rows: int
+    parameters: list[str]
 
 
 class PreviewOut(BaseModel):
@@ -221,6 +243,7 @@ def campaign_out(campaign: Campaign) -> CampaignOut:
         content=campaign.content.stored(),
         audience=campaign.audience.stored(),
         pace=campaign.pace.stored(),
+        reply_automation_id=campaign.reply_automation_id,
         status=campaign.status.value,
         reason=campaign.reason,
         legal=list(legal(campaign.status)),
@@ -244,6 +267,7 @@ def ledger_out(ledger: Ledger) -> LedgerOut:
         in_doubt=ledger.in_doubt,
         open=ledger.open,
         excluded=ledger.excluded,
+        causes=[CauseOut.model_validate(each) for each in ledger.causes],
         is_clean=ledger.is_clean,
         mismatches=[MismatchOut.model_validate(each) for each in ledger.mismatches],
     )
