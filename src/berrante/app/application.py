@@ -118,7 +118,11 @@ class Application:
         self.automations = Automations(database)
         self.campaigns = Campaigns(database, self.queues, connection.now_ms)
         self.campaign_account = CampaignAccount(
-            database, self.queues, connection.now_ms, per_minute=campaign_per_minute(settings)
+            database,
+            self.queues,
+            connection.now_ms,
+            per_minute=campaign_per_minute(settings),
+            lane=defaults.rate if defaults else None,
         )
         self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms, quotas=self.quotas)
         self.triage = Triage(self.queues.dead_letters, connection.now_ms)

@@ -16,6 +16,7 @@ from berrante.cli.options import DataDir
 from berrante.messaging.campaigns import Campaign
 from berrante.messaging.campaigns.audience_file import take_file
 from berrante.messaging.campaigns.life import Status
+from berrante.messaging.campaigns.rehearsal import chart
 from berrante.settings import LogLevel, load
 
 T = TypeVar("T")
@@ -63,6 +64,7 @@ def show(campaign_id: CampaignId, *, data_dir: DataDir = None) -> None:
             *progress.shown_counts().items(),
             ("excluded", ", ".join(f"{number} {reason}" for reason, number in progress.excluded.items()) or "nobody"),
             ("rate a minute", progress.rate_per_minute),
+            ("expected end", (campaign.counts or {}).get("expected_end") or "not known"),
         ):
             table.add_row(f"[bold]{name}[/]", str(value))
         output.print(table)
@@ -165,16 +167,26 @@ def audit(campaign_id: CampaignId, *, data_dir: DataDir = None) -> None:
 
 
 @app.command()
-def rehearse(campaign_id: CampaignId, *, data_dir: DataDir = None) -> None:
+def rehearse(
+    campaign_id: CampaignId,
+    *,
+    replies: Annotated[
+        float | None,
+        typer.Option("--replies", min=0, max=1, help="Share of those who answer; else as many as did lately."),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
     """Play a campaign on a virtual clock: when it would end, and how many are sent in each hour."""
 
     async def work(application: Application) -> None:
         campaign = await application.campaigns.find(campaign_id)
-        played, excluded = await application.campaign_account.rehearse(campaign.organization_id, campaign_id)
-        most = max(played.per_hour.values(), default=1)
-        for hour, number in played.per_hour.items():
-            bar = "█" * max(1, round(40 * number / most))
-            output.print(f"{hour:%a %d %b %H:%M} UTC {number:>7} {bar}", highlight=False)
+        played, excluded = await application.campaign_account.rehearse(
+            campaign.organization_id, campaign_id, reply_share=replies
+        )
+        for line in chart(played.hours):
+            output.print(line, highlight=False)
+        if played.others:
+            output.print(f"beside {played.others:,} messages of other campaigns by the same numbers", highlight=False)
         for reason, number in excluded.items():
             output.print(f"excluded: {number} {reason}", highlight=False)
         if played.end_p50 is None or played.end_p90 is None:

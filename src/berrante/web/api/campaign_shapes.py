@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from berrante.messaging.campaigns import Campaign
 from berrante.messaging.campaigns.ledger import Ledger
 from berrante.messaging.campaigns.life import legal
-from berrante.messaging.campaigns.rehearsal import Rehearsal
+from berrante.messaging.campaigns.rehearsal import Rehearsal, chart
 from berrante.web.api.shapes import Strict
 
 
@@ -66,9 +66,10 @@ class TestIn(PreviewIn):
 
 
 class RehearseIn(Strict):
-    """From when; without it from the scheduled start, or now."""
+    """From when; without it from the scheduled start, or now. ``reply_share``: how many of those who get it answer."""
 
     start_at: datetime | None = None
+    reply_share: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class SettingsIn(Strict):
@@ -187,8 +188,19 @@ class LedgerOut(BaseModel):
     mismatches: list[MismatchOut]
 
 
+class HourOut(BaseModel):
+    """Sends in the hour that begins ``at``, in half of the plays and in nine of ten at most; and answers in half."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    at: datetime
+    p50: int
+    p90: int
+    replies_p50: int
+
+
 class RehearsalOut(BaseModel):
-    """How it would go; ends are null if it takes more than a year."""
+    """How it would go; ends are null if it takes more than a year. ``others`` are messages of other campaigns."""
 
     recipients: int
     start: datetime
@@ -196,6 +208,10 @@ class RehearsalOut(BaseModel):
     end_p90: datetime | None
     runs: int
     per_hour: dict[str, int]
+    hours: list[HourOut]
+    chart: list[str]
+    others: int
+    reply_share: float
     by_number: dict[str, int]
     excluded: dict[str, int]
 
@@ -282,6 +298,10 @@ def rehearsal_out(played: Rehearsal, excluded: dict[str, int]) -> RehearsalOut:
         end_p90=played.end_p90,
         runs=played.runs,
         per_hour={hour.isoformat(): number for hour, number in played.per_hour.items()},
+        hours=[HourOut.model_validate(each) for each in played.hours],
+        chart=chart(played.hours),
+        others=played.others,
+        reply_share=played.reply_share,
         by_number=played.by_number,
         excluded=excluded,
     )

@@ -271,7 +271,7 @@ async def rehearse(
     if start_at is not None and start_at.tzinfo is None:
         raise Invalid("start_at", "has no zone", remedy="give one, for instance 2026-11-27T18:00:00-03:00")
     played, excluded = await services(request).campaign_account.rehearse(
-        key.organization_id, campaign_id, start=start_at
+        key.organization_id, campaign_id, start=start_at, reply_share=body.reply_share if body else None
     )
     return rehearsal_out(played, excluded)
 
