@@ -129,10 +129,7 @@ def rehearse(
         end_p90=ends[-1 - len(ends) // 10] if len(ends) > 1 else ends[0],
         runs=runs,
         per_hour=dict(sorted(sends[0].items())),
-        hours=[
-            Hour(at=hour, p50=_share(sends, hour, 5), p90=_share(sends, hour, 9), replies_p50=_share(replies, hour, 5))
-            for hour in sorted({hour for counts in (*sends, *replies) for hour in counts})
-        ],
+        hours=_hours(sends, replies),
         by_number={
             name: sum(each.count for each in groups if each.instance_id == name)
             for name in sorted({each.instance_id for each in groups})
@@ -142,6 +139,15 @@ def rehearse(
     )
 
 
+def _hours(sends: Sequence[Counter[datetime]], replies: Sequence[Counter[datetime]]) -> list[Hour]:
+    """Return the hours in which something happens in more plays than a few."""
+    hours = [
+        Hour(at=at, p50=_share(sends, at, 5), p90=_share(sends, at, 9), replies_p50=_share(replies, at, 5))
+        for at in sorted({at for counts in (*sends, *replies) for at in counts})
+    ]
+    return [hour for hour in hours if hour.p90 or hour.replies_p50]
+
+
 def _share(plays: Sequence[Counter[datetime]], hour: datetime, tenths: int) -> int:
     """Return the number that is not exceeded in so many tenths of the plays."""
     counts = sorted(play[hour] for play in plays)
@@ -149,10 +155,12 @@ def _share(plays: Sequence[Counter[datetime]], hour: datetime, tenths: int) -> i
 
 
 def chart(hours: Sequence[Hour], *, width: int = 40) -> list[str]:
-    """Return a bar for each hour: as long as half of the plays have it, and shaded on to what nine of ten have."""
+    """Return a bar for each hour of sends: as long as half of the plays have it, shaded on to nine of ten."""
     most = max((hour.p90 for hour in hours), default=0) or 1
     lines = []
     for hour in hours:
+        if not hour.p90:
+            continue
         bar = "█" * (max(1, round(width * hour.p50 / most)) if hour.p50 else 0)
         shade = "░" * max(0, round(width * hour.p90 / most) - len(bar))
         lines.append(f"{hour.at:%a %d %b %H:%M} UTC {hour.p50:>7} {bar}{shade}")
