@@ -76,6 +76,7 @@ async def test_rows_are_recipients_with_their_parameters_and_bad_ones_are_exclud
         (b"phone,consent\n+5511999990001,opted_in\n", "an audience opts nobody in: import the contacts"),
         (b"phone,x\n+5511999990001,a\n+5511999990002,a,b\n", "line 3: has 3 cells, the first line 2"),
         (b"phone,x\n+5511999990001," + b"a" * 1001 + b"\n", "line 2: has 1001 characters in 'x'"),
+        (b"phone,x\n+5511999990001,Jos\xe9\n", "line 2: is not UTF-8"),
         (b'phone,x\n+5511999990001,"a', "line 2: begins a quoted cell that never ends"),
     ],
 )

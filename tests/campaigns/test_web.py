@@ -64,6 +64,12 @@ async def test_a_campaign_is_made_looked_at_run_and_accounted_for(application: A
         assert (found["progress"]["planned"], found["progress"]["open"]) == (12, 0)
         ledger = (await client.get(f"{path}/ledger", headers=headers)).json()
         assert (ledger["planned"], ledger["sent"], ledger["is_clean"]) == (12, 12, True)
+
+        async def all_delivered() -> bool:
+            counted = (await client.get(f"{path}/progress", headers=headers)).json()
+            return bool(counted["planned"] == counted["delivered"] + counted["read"] == 12)
+
+        await until(all_delivered, timeout_s=30)  # receipts come after its end too
         first = (await client.get(f"{path}/recipients", params={"limit": 8}, headers=headers)).json()
         rest = (await client.get(f"{path}/recipients", params={"after": first["next"]}, headers=headers)).json()
         assert [each["address"] for each in [*first["data"], *rest["data"]]] == [*numbers, numbers[0]]
@@ -138,7 +144,7 @@ async def test_another_tenants_campaign_is_404_by_every_route(application: Appli
                 ("POST", "/test", {"to": "+5511999999999"}),
                 ("POST", "/preview", {"phone": "+5511999999999"}),
                 ("POST", "/rehearse", None),
-                *(("GET", f"/{what}", None) for what in ("audience", "recipients", "ledger")),
+                *(("GET", f"/{what}", None) for what in ("audience", "recipients", "progress", "ledger")),
             ]
             for method, rest, body in calls:
                 answer = await client.request(method, path + rest, json=body, headers=others)

@@ -130,6 +130,8 @@ def _names(layout: Layout) -> list[str]:
 
 
 def _entry(record: Record, names: list[str], country: str | None) -> Entry:
+    if any(storable(cell) != cell.replace("\0", "\ufffd") for cell in record.cells):
+        raise Unreadable(record.line, "is not UTF-8: save the file as CSV UTF-8")
     cells = [storable(unguarded(cell.strip())) for cell in record.cells]
     if len(cells) > len(names) and any(cells[len(names) :]):
         reason = f"has {len(cells)} cells, the first line {len(names)}: is a separator not quoted?"

@@ -1,7 +1,7 @@
 """``/v1/campaigns``: make, move, look into and account for an organization's campaigns."""
 
 import tempfile
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
@@ -254,6 +254,12 @@ async def recipients(  # noqa: PLR0917  FastAPI passes them by name
     )
     page = [RecipientOut.model_validate(each) for each in found[:limit]]
     return RecipientsOut(data=page, next=page[-1].position if len(found) > limit else None)
+
+
+@router.get("/campaigns/{campaign_id}/progress", summary="Its progress, counted now")
+async def progress(request: Request, key: CurrentKey, campaign_id: UUID) -> dict[str, Any]:
+    """Count every recipient anew: also of a campaign that is finished, whose receipts and answers still come."""
+    return (await services(request).campaigns.progress(key.organization_id, campaign_id)).stored()
 
 
 @router.get("/campaigns/{campaign_id}/ledger", summary="The account")
