@@ -9,10 +9,12 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from berrante.app.encryption import cipher_of
+from berrante.engine import Connection
 from berrante.messaging.cloud_numbers import CloudNumbers
 from berrante.messaging.instances import Instances
 from berrante.messaging.instances.sealing import Sealing, seal_all
 from berrante.messaging.organizations import Organizations
+from berrante.messaging.queues import open_queues
 from berrante.settings import load
 from berrante.store import Cipher, Database, KeyMissing
 from berrante.store.encryption import KeyMalformed, new_key
@@ -55,7 +57,7 @@ async def test_plain_secrets_are_sealed_once_and_sealed_again_with_a_new_key(dat
         await database.close()
 
 
-async def test_without_a_key_a_number_gets_no_token(database_url: str) -> None:
+async def test_without_a_key_a_number_gets_no_token(database_url: str, connection: Connection, prefix: str) -> None:
     bare = Database(database_url)
     organization = await Organizations(bare).create("Acme")
     await Instances(bare).create(
@@ -67,7 +69,7 @@ async def test_without_a_key_a_number_gets_no_token(database_url: str) -> None:
         verify_token="v",
     )
     with pytest.raises(KeyMissing, match="set BERRANTE_ENCRYPTION_KEY"):
-        await CloudNumbers(bare, clock=lambda: 1_800_000_000_000).connect(
+        await CloudNumbers(bare, open_queues(connection, prefix=prefix), clock=lambda: 1_800_000_000_000).connect(
             organization_id=organization.id, instance_id="shop", access_token="EAAtoken"
         )
     await bare.close()

@@ -47,7 +47,7 @@ async def _rejected(platform: Platform, done: ContactImport) -> list[Rejected]:
 
 
 async def _contacts(platform: Platform) -> dict[str, Contact]:
-    found = await Contacts(platform.database).search(platform.organization.id, Search(limit=500))
+    found = await Contacts(platform.database, platform.queues).search(platform.organization.id, Search(limit=500))
     return {contact.address: contact for contact in found}
 
 
@@ -76,7 +76,7 @@ async def test_a_file_becomes_contacts_and_each_bad_row_a_reason(platform: Platf
     ana, other = found["+5511987654321"], found["+5585987654321"]
     assert (ana.name, ana.tags, ana.fields) == ("Ana Souza", ["b", "c", "vip"], {"cidade": "Recife"})
     assert (ana.consent, other.consent) == (Consent.OPTED_IN, Consent.OPTED_OUT)
-    (log,) = await Contacts(platform.database).consents(platform.organization.id, ana.id)
+    (log,) = await Contacts(platform.database, platform.queues).consents(platform.organization.id, ana.id)
     assert (log.state, log.source, log.by) == ("opted_in", "site", "key 1")
     assert await platform.count("opt_outs") == 1
     assert await platform.count("contact_import_chunks") == 0
@@ -187,7 +187,7 @@ async def test_rows_beyond_the_most_fail_the_rest(platform: Platform, monkeypatc
 
 
 async def test_a_list_brings_nobody_back_who_was_erased_or_opted_out(platform: Platform) -> None:
-    service, ours = Contacts(platform.database), platform.organization.id
+    service, ours = Contacts(platform.database, platform.queues), platform.organization.id
     erased, out = [
         await service.create(organization_id=ours, instance_id="sales", address=f"+551198765432{n}") for n in (1, 2)
     ]
@@ -208,7 +208,7 @@ async def test_a_list_brings_nobody_back_who_was_erased_or_opted_out(platform: P
 
 
 async def test_what_a_list_says_holds_at_every_number_and_what_was_said_later_stays(platform: Platform) -> None:
-    service, ours = Contacts(platform.database), platform.organization.id
+    service, ours = Contacts(platform.database, platform.queues), platform.organization.id
     await Instances(platform.database).create(organization_id=ours, id="support")
     other = await service.create(organization_id=ours, instance_id="support", address="+5511987654321")
     for number, instance_id in ((2, "sales"), (3, "support")):
@@ -235,7 +235,7 @@ async def test_what_a_list_says_holds_at_every_number_and_what_was_said_later_st
 
 async def test_a_contact_that_would_hold_too_much_is_refused_and_left(platform: Platform) -> None:
     ours = platform.organization.id
-    await Contacts(platform.database).create(
+    await Contacts(platform.database, platform.queues).create(
         organization_id=ours,
         instance_id="sales",
         address="+5511987654321",
@@ -248,7 +248,7 @@ async def test_a_contact_that_would_hold_too_much_is_refused_and_left(platform: 
 
 
 async def test_an_export_is_read_back_as_it_was(platform: Platform) -> None:
-    service, ours = Contacts(platform.database), platform.organization.id
+    service, ours = Contacts(platform.database, platform.queues), platform.organization.id
     await service.create(
         organization_id=ours,
         instance_id="sales",

@@ -1,7 +1,7 @@
 """Stores a batch of rows in a few statements, within the transaction that also stores how far the import came."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -15,6 +15,8 @@ from berrante.messaging.contact_imports.rows import Rejected, Row
 from berrante.messaging.contacts.consent import Consent
 from berrante.messaging.contacts.details import checked_tags, merged_fields
 from berrante.messaging.contacts.models import contacts
+from berrante.messaging.endpoints.contacts import opted_out
+from berrante.messaging.endpoints.emitting import Happening
 from berrante.messaging.errors import Invalid
 from berrante.messaging.quotas.service import admit_contacts
 from berrante.store import new_id
@@ -83,7 +85,7 @@ _UPSERT: Final = text(f"""
            AND NOT EXISTS (SELECT FROM consents AS before WHERE before.contact_id = stored.id
                               AND before.state = given.state AND before.at = given.at)
     )
-    SELECT created FROM stored
+    SELECT id, address, consent, consent_at, created FROM stored
 """)  # noqa: S608  constants alone
 
 # The same at the organization's other numbers.
@@ -128,6 +130,7 @@ class Written:
     created: int
     updated: int
     rejected: list[Rejected]
+    happenings: list[Happening] = field(default_factory=list)
 
 
 async def write_rows(
@@ -139,7 +142,8 @@ async def write_rows(
     ``QuotaExceeded``: then the transaction must not be committed.
     """
     rejected: list[Rejected] = []
-    taken = await _taken(connection, rows, organization_id, instance_id, rejected)
+    barred = await _barred_of(connection, rows, organization_id)
+    taken = await _taken(connection, rows, instance_id, barred, rejected)
     merged = _merged(taken)
     if not merged:
         return Written(created=0, updated=0, rejected=rejected)
@@ -158,24 +162,51 @@ async def write_rows(
         for row in merged
     ]
     place = {"organization": organization_id, "instance": instance_id, "now": now}
-    done = await connection.execute(_UPSERT, {**place, "rows": _json(given)})
+    done = (await connection.execute(_UPSERT, {**place, "rows": _json(given)})).all()
     created = sum(row.created for row in done)
     if created:
         await admit_contacts(connection, organization_id, adding=0)  # they are there already
     await _consents(connection, merged, place)
-    return Written(created=created, updated=len(taken) - created, rejected=rejected)
+    left = {row.address: row for row in merged if row.consent is Consent.OPTED_OUT and row.address not in barred}
+    return Written(
+        created=created,
+        updated=len(taken) - created,
+        rejected=rejected,
+        happenings=[
+            _opted_out(left[row.address], row.id, organization_id=organization_id, instance_id=instance_id)
+            for row in done
+            if row.address in left and row.consent == Consent.OPTED_OUT
+        ],
+    )
+
+
+def _opted_out(row: Row, contact_id: UUID, *, organization_id: UUID, instance_id: str) -> Happening:
+    assert row.evidence is not None
+    return opted_out(
+        organization_id=organization_id,
+        instance_id=instance_id,
+        contact_id=contact_id,
+        address=row.address,
+        source=row.evidence.source,
+        text=row.evidence.text,
+        at=row.evidence.at,
+    )
+
+
+async def _barred_of(connection: AsyncConnection, rows: Sequence[Row], organization_id: UUID) -> dict[str, bool]:
+    """Return who must not be written to already, and whether it was erased."""
+    addresses = list({row.address for row in rows})
+    found = await connection.execute(_BARRED, {"organization": organization_id, "addresses": addresses})
+    return {row.address: row.erased for row in found}
 
 
 async def _taken(
     connection: AsyncConnection,
     rows: Sequence[Row],
-    organization_id: UUID,
     instance_id: str,
+    erased: dict[str, bool],
     rejected: list[Rejected],
 ) -> list[Row]:
-    addresses = list({row.address for row in rows})
-    found = await connection.execute(_BARRED, {"organization": organization_id, "addresses": addresses})
-    erased = {row.address: row.erased for row in found}
     detailed = [row.address for row in rows if row.fields or row.tags]
     query = select(contacts.c.address, contacts.c.fields, contacts.c.tags).where(
         contacts.c.instance_id == instance_id, contacts.c.address == text("ANY(CAST(:addresses AS text[]))")
