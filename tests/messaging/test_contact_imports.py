@@ -247,6 +247,69 @@ async def test_a_contact_that_would_hold_too_much_is_refused_and_left(platform: 
     assert "at most 50" in (await _rejected(platform, done))[0].reason
 
 
+@pytest.mark.parametrize(
+    ("fields", "tags", "cells", "counts"),
+    [
+        ({}, [f"t{n}" for n in range(48)], "a;b,", (1, 0)),
+        ({}, [f"t{n}" for n in range(49)], "a;b,", (0, 1)),
+        ({}, [f"t{n}" for n in range(50)], "t1;t2,", (1, 0)),
+        ({f"f{n}": "é" * 780 for n in range(10)}, [], f",{'x' * 300}", (1, 0)),
+        ({f"f{n}": "é" * 780 for n in range(10)}, [], f",{'x' * 900}", (0, 1)),
+    ],
+    ids=["48 tags and 2", "49 tags and 2", "50 tags and 2 of them", "room for a field", "no room for a field"],
+)
+async def test_what_has_no_room_is_told_from_what_just_has(
+    platform: Platform, fields: dict[str, str], tags: list[str], cells: str, counts: tuple[int, int]
+) -> None:
+    await Contacts(platform.database, platform.queues).create(
+        organization_id=platform.organization.id,
+        instance_id="sales",
+        address="+5511987654321",
+        fields=fields,
+        tags=tags,
+    )
+    done = await _imported(platform, f"phone,tags,note\n+5511987654321,{cells}\n")
+    assert (done.updated, done.rejected) == counts
+
+
+async def test_a_row_that_says_nothing_new_leaves_its_contact_alone(platform: Platform) -> None:
+    header = "phone,name,language,tags,consent,consent_source,consent_at,city"
+    row = "+5511987654321,Ana,pt-BR,vip,opted_in,site,2026-01-31,Recife"
+
+    async def version(line: str) -> object:
+        done = await _imported(platform, f"{header}\n{line}\n")
+        assert (done.created + done.updated, done.rejected) == (1, 0)
+        async with platform.database.begin() as connection:
+            return (await connection.exec_driver_sql("SELECT xmin::text FROM contacts")).scalar_one()
+
+    first = await version(row)
+    for same in (row + ",", "+5511987654321,,,,,,,", row.replace("vip", "vip;vip")):
+        assert await version(same) == first, same
+    for old, new in (("Ana", "Bia"), ("pt-BR", "es"), ("vip", "new"), ("Recife", "Olinda"), ("opted_in", "opted_out")):
+        changed = await version(row.replace(old, new))
+        assert changed != first, new
+        first = changed
+
+
+async def test_a_name_from_a_profile_that_a_file_confirms_is_the_organizations_own(platform: Platform) -> None:
+    await platform.handle(
+        QueueName.MESSAGE,
+        "incoming",
+        {
+            "organizationId": str(platform.organization.id),
+            "instanceId": "sales",
+            "from": "+5511987654321",
+            "content": "Oi",
+            "messageId": "m1",
+            "sentAt": platform.clock(),
+            "fromName": "Ana",
+        },
+    )
+    await _imported(platform, "phone,name\n+5511987654321,Ana\n")
+    async with platform.database.begin() as connection:
+        assert (await connection.exec_driver_sql("SELECT name_given FROM contacts")).scalar_one() is True
+
+
 async def test_an_export_is_read_back_as_it_was(platform: Platform) -> None:
     service, ours = Contacts(platform.database, platform.queues), platform.organization.id
     await service.create(
