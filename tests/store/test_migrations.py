@@ -129,7 +129,7 @@ async def test_members_become_agents_and_keys_keep_what_they_could_do(empty_url:
 
 async def test_contents_of_drafts_are_rewritten_and_can_be_read(empty_url: str) -> None:
     await migrate(empty_url)
-    await downgrade(empty_url, "0010")
+    await downgrade(empty_url, "0011")
     old = [
         {"type": "image", "name": "A", "weight": 1, "url": "https://shop.example/a.jpg", "caption": "Oi"},
         {"type": "template", "name": "B", "weight": 1, "template": "promo", "language": "pt_BR",
@@ -159,5 +159,5 @@ async def test_contents_of_drafts_are_rewritten_and_can_be_read(empty_url: str) 
     assert (template["variables"], template["header_text"]) == ({"1": "{{ name }}", "2": "5"}, "Oi")
     assert template["buttons"] == [{"index": 0, "kind": "url", "value": "x"}]
     assert plain == old[2]
-    await downgrade(empty_url, "0010")
+    await downgrade(empty_url, "0011")
     await migrate(empty_url)

@@ -1,7 +1,7 @@
 """What a contact's message means to campaigns: an answer to one, or that no more are wanted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berrante.messaging.campaigns.models import campaign_settings
 from berrante.messaging.campaigns.opt_out import DEFAULT_WORDS, checked_words, is_one_of, word_keys
 from berrante.messaging.contacts.consent import Consent, Evidence, is_barred, record
+from berrante.messaging.endpoints.emitting import Happening
 from berrante.messaging.errors import Invalid
 from berrante.messaging.fields import text_body
 from berrante.store import Database
@@ -54,50 +55,57 @@ class Said:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Heard:
-    """What is to be done: ``replies`` confirm opt-outs, by contact; ``automations`` answer answers, by message."""
+    """What follows from a message.
 
-    replies: dict[UUID, str] = field(default_factory=dict)
-    automations: dict[UUID, UUID] = field(default_factory=dict)
+    An opt-out's confirmation, as the organization wishes it, what is to be told, and the automation that its campaign
+    names for an answer.
+    """
+
+    reply: str | None = None
+    happenings: Sequence[Happening] = ()
+    automation_id: UUID | None = None
 
 
-async def hear(connection: AsyncConnection, *, organization_id: UUID, said: Sequence[Said]) -> Heard:
-    """Attribute new incoming messages to the campaigns that they answer, and heed opt-out words.
+async def hear(connection: AsyncConnection, *, organization_id: UUID, said: Sequence[Said]) -> list[Heard]:
+    """Attribute new incoming messages to the campaigns that they answer, and heed opt-out words; one answer for each.
 
     A recipient's first answer starts the automation that its campaign names, unless it is an opt-out.
 
     Call it in the transaction that stores the messages. An opt-out holds for the person at all numbers of the
     organization, at once: the claim of the next message sees it.
     """
-    heard = Heard()
     if not said:
-        return heard
+        return []
     row = (await connection.execute(_settings(organization_id))).one_or_none()
     words = row.opt_out_words if row is not None and row.opt_out_words is not None else DEFAULT_WORDS
     hours = row.reply_hours if row is not None else _REPLY_HOURS
     keys = word_keys(words)
-    leaving: set[UUID] = set()
-    for each in said:
-        if each.text is not None and is_one_of(each.text, keys):
-            leaving.add(each.message_id)
-            # Confirmed once: two machines that confirm to each other would never end.
-            wanted = row.opt_out_reply if row is not None else None
-            if wanted is not None and not await is_barred(
-                connection, organization_id=organization_id, address=each.address
-            ):
-                heard.replies[each.contact_id] = wanted
-            await record(
-                connection,
-                organization_id=organization_id,
-                address=each.address,
-                state=Consent.OPTED_OUT,
-                evidence=Evidence(source="keyword", at=each.at, text=each.text),
-            )
+    reply = row.opt_out_reply if row is not None else None
+    leaving = {
+        each.message_id: await _opted_out(connection, organization_id, each, reply)
+        for each in said
+        if each.text is not None and is_one_of(each.text, keys)
+    }
     given: dict[str, Any] = {"contacts": [each.contact_id for each in said], "times": [each.at for each in said]}
     given |= {"messages": [each.message_id for each in said], "organization": organization_id, "hours": hours}
-    for answer in await connection.execute(_ANSWERED, given):
-        if answer.reply_automation_id is not None and answer.message_id not in leaving:
-            heard.automations[answer.message_id] = answer.reply_automation_id
-    return heard
+    answered = await connection.execute(_ANSWERED, given)
+    named = {answer.message_id: answer.reply_automation_id for answer in answered}
+    return [leaving.get(each.message_id) or Heard(automation_id=named.get(each.message_id)) for each in said]
+
+
+async def _opted_out(connection: AsyncConnection, organization_id: UUID, said: Said, reply: str | None) -> Heard:
+    # Confirmed once: two machines that confirm to each other would never end.
+    if reply is not None and await is_barred(connection, organization_id=organization_id, address=said.address):
+        reply = None
+    happenings = await record(
+        connection,
+        organization_id=organization_id,
+        contact_id=said.contact_id,
+        address=said.address,
+        state=Consent.OPTED_OUT,
+        evidence=Evidence(source="keyword", at=said.at, text=said.text),
+    )
+    return Heard(reply=reply, happenings=happenings)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from berrante.messaging.campaigns.winding_down import CANCELLED
 from berrante.messaging.clock import moment
 from berrante.messaging.contacts.consent import suppress
 from berrante.messaging.contacts.models import contacts
-from berrante.messaging.endpoints.emitting import Told, enqueue
+from berrante.messaging.endpoints.emitting import Told, emit_all, enqueue
 from berrante.messaging.endpoints.messages import became
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
@@ -55,6 +55,7 @@ class Claim:
     at: datetime
     organization_id: UUID
     instance_id: str
+    contact_id: UUID
     wire_id: str
 
 
@@ -120,7 +121,7 @@ async def claim(connection: AsyncConnection, found: Found, *, now_ms: int) -> Cl
     if found.status is MessageStatus.FAILED:  # a person's second chance
         values |= {"attempts": 0, "failure_code": None, "failure_reason": None}
     await connection.execute(update(messages).where(messages.c.id == found.id).values(values))
-    return Claim(found.id, at, found.organization_id, found.instance_id, found.wire_id)
+    return Claim(found.id, at, found.organization_id, found.instance_id, found.contact_id, found.wire_id)
 
 
 async def settle(
@@ -220,9 +221,17 @@ class Outcomes:
         async with self._database.begin() as connection:
             changed = (await connection.execute(statement)).rowcount
             if suppresses:  # said of the contact, whoever holds the claim now
-                await suppress(connection, claim.message_id, reason=values["failure_reason"], at=moment(now_ms))
+                happenings = await suppress(
+                    connection,
+                    organization_id=claim.organization_id,
+                    contact_id=claim.contact_id,
+                    code=values["failure_code"],
+                    reason=values["failure_reason"],
+                    at=moment(now_ms),
+                )
+                told += await emit_all(connection, happenings)
             if changed and status is not MessageStatus.QUEUED:
-                told = await _tell(
+                told += await _tell(
                     connection,
                     claim,
                     status,
