@@ -223,11 +223,12 @@ async def test_another_organizations_file_is_not_there(gateway, fake, store, mes
 
 async def test_reading_and_typing_are_told(gateway, fake):
     who = {"organization_id": ORGANIZATION, "instance_id": "shop"}
-    await gateway.mark_read(**who, message_id="wamid.1")
-    await gateway.mark_read(**who, message_id="wamid.2", typing=True)
+    first, second = (fake.write(NUMBER, sender=CONTACT, text=text) for text in ("one", "two"))
+    await gateway.mark_read(**who, message_id=first)
+    await gateway.mark_read(**who, message_id=second, typing=True)
     assert [(each["message_id"], "typing_indicator" in each) for each in fake.world.read] == [
-        ("wamid.1", False),
-        ("wamid.2", True),
+        (first, False),
+        (second, True),
     ]
 
 

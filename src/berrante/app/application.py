@@ -30,7 +30,7 @@ from berrante.messaging.campaigns import CampaignAccount, Campaigns
 from berrante.messaging.cloud_numbers import CloudNumbers
 from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
-from berrante.messaging.conversations import Conversations
+from berrante.messaging.conversations import Conversations, ReadMarks
 from berrante.messaging.dead_letters import Healing, Triage
 from berrante.messaging.endpoints import Deliveries, Endpoints, Sender
 from berrante.messaging.handlers import batch_handlers, handlers
@@ -115,6 +115,7 @@ class Application:
         self.contacts = Contacts(database, connection.now_ms)
         self.contact_imports = ContactImports(database)
         self.conversations = Conversations(database, connection.now_ms)
+        self.read_marks = ReadMarks(database, self.gateways, connection.now_ms)
         self.automations = Automations(database)
         self.campaigns = Campaigns(database, self.queues, connection.now_ms)
         self.campaign_account = CampaignAccount(

@@ -15,13 +15,17 @@ from starlette.exceptions import HTTPException
 from berrante.engine.connection import is_unavailable
 from berrante.gateways.baileys import BaileysError, NumberUnknown
 from berrante.messaging.errors import (
+    Busy,
     Denied,
     GatewayMissing,
+    GatewayRefused,
+    GatewaySilent,
     Invalid,
     LockedOut,
     LoginFailed,
     MessagingError,
     Missing,
+    NotSupported,
     QuotaExceeded,
     RefreshRaced,
     SessionEnded,
@@ -43,6 +47,10 @@ _STATUS: Final[dict[type[MessagingError], int]] = {
     RefreshRaced: 409,
     LockedOut: 429,
     QuotaExceeded: 429,
+    Busy: 429,
+    NotSupported: 422,
+    GatewayRefused: 409,
+    GatewaySilent: 503,
     GatewayMissing: 503,
 }
 _CODES: Final = {
@@ -133,7 +141,9 @@ async def _domain(_: Request, error: Exception) -> JSONResponse:
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
     details: dict[str, Any] = getattr(error, "details", {})
     headers: dict[str, str] = {}
-    if isinstance(error, LockedOut | QuotaExceeded):
+    if isinstance(error, GatewayRefused) and error.passes:
+        status, headers["Retry-After"] = 503, str(error.retry_after_s)
+    if isinstance(error, LockedOut | QuotaExceeded | Busy | GatewaySilent):
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, QuotaExceeded):
         details = {"quota": error.quota, "limit": error.limit, "used": error.used}
