@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from berrante import __version__
 from berrante.app.encryption import cipher_of
 from berrante.app.engines import Engines, open_engines
+from berrante.app.media import media_store
 from berrante.app.observing import observed, observed_batch
 from berrante.app.options import WORKED, campaign_per_minute, job_options, kept_for, worker_options
 from berrante.app.reaching import reach
@@ -21,7 +22,6 @@ from berrante.engine.ticker import every
 from berrante.gateways.baileys import BaileysGateway, Sidecars
 from berrante.gateways.cloud import CloudGateway
 from berrante.gateways.measured import measured
-from berrante.gateways.media import FolderMediaStore
 from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.audit import AuditLog
@@ -89,7 +89,7 @@ class Application:
         self.intake = Intake(self.queues)
         self.simulator = Simulator(self.intake, clock=connection.now_ms, latency_ms=latency_ms)
         self.cloud_numbers = CloudNumbers(database, clock=connection.now_ms)
-        self.media = FolderMediaStore(settings.media_dir or settings.data_dir / "media")
+        self.media = media_store(settings)
         self.cloud = CloudGateway(self.cloud_numbers, self.media, clock=connection.now_ms)
         self.metrics = Metrics(version=__version__)
         self.sidecars = sidecars
@@ -175,6 +175,7 @@ class Application:
                     yield application
                 finally:
                     await application.cloud.close()
+                    await application.media.close()
             finally:
                 await database.close()
 

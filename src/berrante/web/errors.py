@@ -4,6 +4,7 @@
 stable words for programs, messages are for people and may change, and ``field`` is the first violation's.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from berrante.engine.connection import is_unavailable
 from berrante.gateways.baileys import BaileysError, NumberUnknown
+from berrante.gateways.media import MediaStoreUnavailable
 from berrante.messaging.errors import (
     Busy,
     Denied,
@@ -35,6 +37,7 @@ from berrante.messaging.errors import (
 from berrante.messaging.outage import is_away
 from berrante.web import request_id
 
+_log: Final = logging.getLogger(__name__)
 _Handler = Callable[[Request, Exception], Awaitable[JSONResponse]]
 _STATUS: Final[dict[type[MessagingError], int]] = {
     Invalid: 422,
@@ -117,6 +120,7 @@ def install(app: FastAPI) -> None:
         WebError: _web,
         MessagingError: _domain,
         BaileysError: _baileys,
+        MediaStoreUnavailable: _media_away,
         RequestValidationError: _malformed,
         HTTPException: _http,
     }
@@ -157,6 +161,13 @@ async def _domain(_: Request, error: Exception) -> JSONResponse:
 async def _baileys(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, BaileysError)
     return answer(404 if isinstance(error, NumberUnknown) else 503, error.code, str(error))
+
+
+async def _media_away(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, MediaStoreUnavailable)
+    # Where the store is and what is wrong with it is for its operator: /health/media and the log have it.
+    _log.error("%s", error)
+    return _away("the media store is away")
 
 
 async def _malformed(_: Request, error: Exception) -> JSONResponse:
