@@ -46,6 +46,7 @@ from berrante.messaging.organizations import Organizations
 from berrante.messaging.outbound.pacing import Pacing
 from berrante.messaging.outbound.rates import slowed_rates
 from berrante.messaging.outbound.service import Outbound
+from berrante.messaging.outbound.waking import Waker
 from berrante.messaging.people import LoginAttempts, People, Sessions
 from berrante.messaging.queues import QueueName, open_queues
 from berrante.messaging.quotas import Quotas
@@ -88,7 +89,8 @@ class Application:
         )
         self.intake = Intake(self.queues)
         self.simulator = Simulator(self.intake, clock=connection.now_ms, latency_ms=latency_ms)
-        self.cloud_numbers = CloudNumbers(database, clock=connection.now_ms)
+        self.waker = Waker(database, self.queues.outbound)
+        self.cloud_numbers = CloudNumbers(database, clock=connection.now_ms, waker=self.waker)
         self.media = media_store(settings)
         self.cloud = CloudGateway(self.cloud_numbers, self.media, clock=connection.now_ms)
         self.metrics = Metrics(version=__version__)
@@ -190,7 +192,7 @@ class Application:
         others are stopped and it is raised here.
         """
         worked = list(dict.fromkeys(names))
-        listener = Signals(self.database, self.instances, self.pacing, clock=self.connection.now_ms)
+        listener = Signals(self.database, self.instances, self.pacing, self.waker, clock=self.connection.now_ms)
         handle_many = batch_handlers(
             database=self.database,
             queues=self.queues,

@@ -6,7 +6,8 @@ from berrante.messaging.clock import Clock, moment
 from berrante.messaging.contacts.models import contacts
 from berrante.messaging.instances import Instances
 from berrante.messaging.outbound.pacing import Pacing
-from berrante.messaging.outbound.signals import Held, RateChanged, Signal, Suppressed
+from berrante.messaging.outbound.signals import Held, RateChanged, Released, Signal, Suppressed
+from berrante.messaging.outbound.waking import Waker
 from berrante.store import Database
 from berrante.telemetry import events
 
@@ -18,10 +19,11 @@ class Signals:
     that was not marked is held all the same, by the hold that was stored first.
     """
 
-    def __init__(self, database: Database, instances: Instances, pacing: Pacing, *, clock: Clock) -> None:
+    def __init__(self, database: Database, instances: Instances, pacing: Pacing, waker: Waker, *, clock: Clock) -> None:
         self._database = database
         self._instances = instances
         self._pacing = pacing
+        self._waker = waker
         self._clock = clock
 
     async def __call__(self, signal: Signal) -> None:
@@ -40,6 +42,8 @@ class Signals:
             case Held(hold=hold):
                 until = None if hold.until_ms is None else moment(hold.until_ms).isoformat()
                 events.NUMBER_HELD(**of, what=hold.what, code=hold.code, reason=hold.reason, until=until)
+            case Released():
+                await self._waker.wake(signal.organization_id, [signal.instance_id])
 
     async def _suppress(self, signal: Suppressed) -> None:
         now = moment(self._clock())

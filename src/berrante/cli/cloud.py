@@ -110,7 +110,7 @@ def release(
     what: Annotated[str | None, typer.Option("--what", help="Only this, as `holds` names it.")] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """End holds, once their cause is mended; what waits goes on within some minutes."""
+    """End holds, once their cause is mended; what waits goes on at once."""
 
     async def work(settings: Settings) -> None:
         async with Application.open(settings) as application:

@@ -19,6 +19,7 @@ from berrante.messaging.instances.models import instances
 from berrante.messaging.instances.tenancy import is_instance_id
 from berrante.messaging.outbound import sending_holds
 from berrante.messaging.outbound.policy.holding import Hold
+from berrante.messaging.outbound.waking import Waker
 from berrante.store import Database, EncryptionError
 
 _VERSION: Final = re.compile(r"v[0-9]{1,3}\.[0-9]{1,2}")
@@ -50,8 +51,9 @@ class CloudNumberState:
 class CloudNumbers:
     """Connects numbers; it is the gateway's ``Credentials``."""
 
-    def __init__(self, database: Database, *, clock: Clock) -> None:
+    def __init__(self, database: Database, *, clock: Clock, waker: Waker | None = None) -> None:
         self._database = database
+        self._waker = waker
         self._clock = clock
         self._believed: dict[tuple[UUID, str], tuple[CloudNumber | None, int]] = {}
 
@@ -81,6 +83,7 @@ class CloudNumbers:
         changes = {name: value for name, value in given.items() if value is not None}
         row = {"base_url": GRAPH_URL, "graph_version": GRAPH_VERSION} | changes
         now = moment(self._clock())
+        freed: list[str] = []
         async with self._database.begin() as connection:
             query = select(instances.c.gateway, instances.c.phone_number_id).where(
                 instances.c.id == instance_id, instances.c.organization_id == organization_id
@@ -98,10 +101,12 @@ class CloudNumbers:
                 new.on_conflict_do_update(index_elements=["instance_id"], set_=changes | {"updated_at": now})
             )
             if access_token is not None:
-                await sending_holds.lift(
+                freed = await sending_holds.lift(
                     connection, organization_id=organization_id, instance_id=instance_id, codes=_TOKEN_CODES
                 )
         self._believed.pop((organization_id, instance_id), None)
+        # Not before every process believes the new token: one that sent with the old would be held anew.
+        await self._wake(organization_id, freed, after_ms=_BELIEVED_MS)
         state_now = await self.find(organization_id, instance_id)
         assert state_now is not None
         return state_now
@@ -177,11 +182,20 @@ class CloudNumbers:
             )
 
     async def release(self, organization_id: UUID, instance_id: str, *, what: str | None = None) -> int:
-        """End a hold by its name, or all holds of a number, and return how many; what waits goes on within minutes."""
+        """End a hold by its name, or all holds of a number, and return how many; what waits goes on at once.
+
+        If Redis is away this raises, and the holds are ended all the same: what waits goes on within five minutes.
+        """
         async with self._database.begin() as connection:
-            return await sending_holds.lift(
+            freed = await sending_holds.lift(
                 connection, organization_id=organization_id, instance_id=instance_id, what=what
             )
+        await self._wake(organization_id, freed)
+        return len(freed)
+
+    async def _wake(self, organization_id: UUID, instance_ids: list[str], *, after_ms: int = 0) -> None:
+        if self._waker is not None and instance_ids:
+            await self._waker.wake(organization_id, instance_ids, after_ms=after_ms)
 
     async def set_messaging_limit(self, organization_id: UUID, instance_id: str, limit: int | None) -> None:
         """Say how many people the number's portfolio may write to first in 24 hours; None: without a limit."""
