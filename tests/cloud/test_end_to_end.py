@@ -13,6 +13,7 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from berrante.app import Application
+from berrante.cli.cloud import first_look
 from berrante.engine import RateLimited, Snooze, State
 from berrante.engine.groups import Waits
 from berrante.fakes.graph import FakeGraph, Fault
@@ -399,3 +400,15 @@ async def test_what_waits_behind_a_hold_goes_at_once_when_it_is_released(shop: S
             message_template_language="pt_BR",
         )
         await shop.until(third, "delivered")
+
+
+async def test_connecting_tells_whether_graph_takes_the_token_and_reads_the_limit(shop: Shop) -> None:
+    instance = await shop.application.instances.get("shop")
+    assert instance is not None
+    told = await first_look(shop.application, instance)
+    assert told.startswith("Graph takes the token: number +55 11 4000-0000, quality GREEN")
+    state = await shop.application.cloud_numbers.find(shop.organization_id, "shop")
+    assert state is not None
+    assert (state.messaging_limit, state.quality) == (250, "GREEN")
+    shop.fake.world.tokens[TOKEN] = False
+    assert "give the number a new access token" in await first_look(shop.application, instance)

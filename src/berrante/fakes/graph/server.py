@@ -236,8 +236,10 @@ class FakeGraph:
             return refused
         id_ = request.path_params["node_id"]
         if id_ in self.world.numbers:
-            shown = self.world.numbers[id_]
-            return JSONResponse({"id": id_, "display_phone_number": shown, "quality_rating": "GREEN"})
+            told = {"id": id_, "display_phone_number": self.world.numbers[id_], "quality_rating": "GREEN"}
+            told["whatsapp_business_manager_messaging_limit"] = self.world.tier
+            wanted = request.query_params.get("fields", "display_phone_number,quality_rating").split(",")
+            return JSONResponse({name: told[name] for name in told if name in {"id", *wanted}})
         file = self.world.files.get(id_)
         if file is None:
             return _refusal(100, f"there is no {id_}")

@@ -44,6 +44,7 @@ class World:
     incoming: set[str] = field(default_factory=set)  # ids of what contacts wrote
     read: list[Json] = field(default_factory=list)
     uploads: int = 0
+    tier: str = "TIER_250"
     _wrote_ms: dict[tuple[str, str], int] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 

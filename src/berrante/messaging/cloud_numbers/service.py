@@ -1,6 +1,7 @@
 """Gives numbers their tokens, and the gateway what it needs to speak for them."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -13,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from berrante.gateways.cloud import GRAPH_URL, GRAPH_VERSION, CloudNumber
 from berrante.gateways.protocol import Action, Scope, SendError
 from berrante.messaging.clock import Clock, moment
+from berrante.messaging.cloud_numbers.meaning import SetLimit, SetQuality, told_at_first
 from berrante.messaging.cloud_numbers.models import cloud_numbers
 from berrante.messaging.errors import Invalid, Missing, WrongState
 from berrante.messaging.instances.models import instances
@@ -196,6 +198,24 @@ class CloudNumbers:
     async def _wake(self, organization_id: UUID, instance_ids: list[str], *, after_ms: int = 0) -> None:
         if self._waker is not None and instance_ids:
             await self._waker.wake(organization_id, instance_ids, after_ms=after_ms)
+
+    async def learn(self, organization_id: UUID, instance_id: str, details: Mapping[str, Any]) -> None:
+        """Keep what Graph says of a number: its quality, and how many people its portfolio may write to first.
+
+        A tier that is not known changes nothing.
+        """
+        values: dict[str, Any] = {}
+        for meaning in told_at_first(details):
+            match meaning:
+                case SetLimit(limit):
+                    values["messaging_limit"] = limit
+                case SetQuality(quality):
+                    values["quality"] = quality
+        if not values:
+            return
+        mine = (cloud_numbers.c.instance_id == instance_id, cloud_numbers.c.organization_id == organization_id)
+        async with self._database.begin() as connection:
+            await connection.execute(update(cloud_numbers).where(*mine).values(values))
 
     async def set_messaging_limit(self, organization_id: UUID, instance_id: str, limit: int | None) -> None:
         """Say how many people the number's portfolio may write to first in 24 hours; None: without a limit."""
