@@ -91,10 +91,10 @@ async def lift(
     instance_id: str,
     what: str | None = None,
     codes: Sequence[str] | None = None,
-) -> int:
-    """End the holds of a number by name or by code, or all; returns how many.
+) -> list[str]:
+    """End the holds of a number by name or by code, or all; returns the number of each hold that ended.
 
-    One of an account ends for every number of the account. What waits goes on within some minutes.
+    One of an account ends for every number of the account. What waits is to be woken after the commit.
     """
     ids = await of_same_account(connection, organization_id, instance_id)
     mine = or_(
@@ -106,7 +106,7 @@ async def lift(
         statement = statement.where(sending_holds.c.what == what)
     if codes is not None:
         statement = statement.where(sending_holds.c.code.in_(codes))
-    return (await connection.execute(statement)).rowcount
+    return list((await connection.execute(statement.returning(sending_holds.c.instance_id))).scalars())
 
 
 async def of_same_account(connection: AsyncConnection, organization_id: UUID, instance_id: str) -> list[str]:
