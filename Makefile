@@ -53,7 +53,7 @@ LOCK := ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 lock: install
 	cd requirements && $(LOCK) install.in -o install.txt
 	cd requirements && $(LOCK) dev.in ../pyproject.toml --all-extras --group ../pyproject.toml:dev -o dev.txt
-	cd requirements && $(LOCK) ../pyproject.toml --extra server --extra embedded -o server.txt
+	cd requirements && $(LOCK) ../pyproject.toml --extra server --extra embedded --extra otel -o server.txt
 
 clean:
 	rm -rf $(VENV) .berrante .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache .bench
