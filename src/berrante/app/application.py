@@ -131,7 +131,7 @@ class Application:
         )
         self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms, quotas=self.quotas)
         self.triage = Triage(self.queues.dead_letters, connection.now_ms)
-        self.healing = Healing(database)
+        self.healing = Healing(database, connection.now_ms)
         self.endpoints = Endpoints(
             database, self.queues, allow_loopback=settings.webhooks.allow_loopback, clock=connection.now_ms
         )

@@ -14,6 +14,7 @@ from berrante.app.reaching import reach_database, reach_redis
 from berrante.cli.console import counting, log, output, run
 from berrante.cli.options import AsJson, DataDir, Yes
 from berrante.engine import Connection
+from berrante.engine.connection import system_clock
 from berrante.messaging.clock import moment
 from berrante.messaging.dead_letters import Group as LetterGroup
 from berrante.messaging.dead_letters import Groups, Healing, Letter, Selection, Triage, Triaged
@@ -196,7 +197,7 @@ def _healed(data_dir: Any, groups: list[LetterGroup]) -> list[LetterGroup]:  # n
             database = Database(engines.database_url)
             try:
                 await reach_database(database)
-                await Healing(database).mark(groups, organization_id=None)
+                await Healing(database, system_clock).mark(groups, organization_id=None)
             finally:
                 await database.close()
         return groups
