@@ -8,16 +8,20 @@ from uuid import UUID
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Column, Table
 
 from berrante.app import Application
 from berrante.cli.console import log, output, run
 from berrante.cli.options import DataDir
+from berrante.cli.tables import Whole, pairs
+from berrante.cli.tables import show as table
 from berrante.messaging.campaigns import Campaign
 from berrante.messaging.campaigns.life import Status
 from berrante.settings import LogLevel, load
 
 T = TypeVar("T")
+
+#: What stands before a bar of a rehearsal: the hour and the number.
+_BESIDE_BAR = 30
 
 app = typer.Typer(help="Follow, pause, resume and account for campaigns.", no_args_is_help=True)
 
@@ -29,7 +33,7 @@ def list_(*, data_dir: DataDir = None) -> None:
     """List the newest campaigns of every organization."""
 
     async def work(application: Application) -> None:
-        table = Table(Column("id", no_wrap=True), "organization", "name", "status", "planned", "open", "sent", "failed")
+        rows = []
         for organization in await application.organizations.list():
             for each in await application.campaigns.list(organization.id, 20):
                 counts = each.counts or {}
@@ -40,8 +44,9 @@ def list_(*, data_dir: DataDir = None) -> None:
                     sent if counts else "",
                     counts.get("failed", ""),
                 )
-                table.add_row(str(each.id), organization.name, each.name, each.status, *map(str, numbers))
-        output.print(table)
+                rows.append([str(each.id), organization.name, each.name, each.status, *map(str, numbers)])
+        heads = (Whole("id"), "organization", "name", "status", "planned", "open", "sent", "failed")
+        table(heads, rows)
 
     _with_application(data_dir, work)
 
@@ -53,8 +58,7 @@ def show(campaign_id: CampaignId, *, data_dir: DataDir = None) -> None:
     async def work(application: Application) -> None:
         campaign = await application.campaigns.find(campaign_id)
         progress = await application.campaigns.progress(campaign.organization_id, campaign_id)
-        table = Table.grid(padding=(0, 2))
-        for name, value in (
+        told = (
             ("name", campaign.name),
             ("status", campaign.status.value + (f": {campaign.reason}" if campaign.reason else "")),
             ("numbers", ", ".join(f"{name} ({weight})" for name, weight in campaign.numbers)),
@@ -62,9 +66,8 @@ def show(campaign_id: CampaignId, *, data_dir: DataDir = None) -> None:
             *progress.shown_counts().items(),
             ("excluded", ", ".join(f"{number} {reason}" for reason, number in progress.excluded.items()) or "nobody"),
             ("rate a minute", progress.rate_per_minute),
-        ):
-            table.add_row(f"[bold]{name}[/]", str(value))
-        output.print(table)
+        )
+        pairs([(name, str(value)) for name, value in told])
 
     _with_application(data_dir, work)
 
@@ -139,8 +142,9 @@ def rehearse(campaign_id: CampaignId, *, data_dir: DataDir = None) -> None:
         campaign = await application.campaigns.find(campaign_id)
         played, excluded = await application.campaign_account.rehearse(campaign.organization_id, campaign_id)
         most = max(played.per_hour.values(), default=1)
+        room = min(40, max(1, output.width - _BESIDE_BAR))
         for hour, number in played.per_hour.items():
-            bar = "█" * max(1, round(40 * number / most))
+            bar = "█" * max(1, round(room * number / most))
             output.print(f"{hour:%a %d %b %H:%M} UTC {number:>7} {bar}", highlight=False)
         for reason, number in excluded.items():
             output.print(f"excluded: {number} {reason}", highlight=False)
