@@ -29,6 +29,12 @@ export function jobs(settings) {
     async handleReceipt({ organizationId, instanceId }, { messageId, status, at }) {
       await add('receipt', { organizationId, instanceId, messageId, status, at, errorCode: null, error: null }, instanceId, messageId, status, at);
     },
+    /** Tell how the number stands with WhatsApp; the latest word holds, in whatever order they come. */
+    async handleConnection({ organizationId, instanceId }, { state, code, reason, until }) {
+      const at = Date.now();
+      const details = { state, code, reason, until };
+      await add('update', { organizationId, instanceId, kind: 'connection', subject: 'connection', at, details, accountId: null }, instanceId, 'connection', state, at);
+    },
     close: () => queue.close(),
   };
 }

@@ -10,6 +10,7 @@ import { NewChats } from './new_chats.js';
 import { afterClose, backoff, offline, Refused } from './refusals.js';
 import { Sending } from './sending.js';
 import { openSocket } from './socket.js';
+import { Standing } from './standing.js';
 
 const ALERTS_KEPT = 20;
 const STOPPED = new Set(['absent', 'expired', 'elsewhere', 'logged_out', 'banned']);
@@ -28,6 +29,7 @@ export class Line extends EventEmitter {
   #saving = Promise.resolve();
   #unheardSince;
   #phone;
+  #standing;
 
   /** @param {{instance_id: string, organization_id: string, fence: string}} row @param {object} deps */
   constructor(row, deps) {
@@ -40,6 +42,7 @@ export class Line extends EventEmitter {
     this.status = { instance_id: this.instanceId, state: 'absent', me: null, qr: null, code: null, close: null, retryAt: null, alerts: [], new_chats: null };
     this.#deps = deps;
     this.#newChats = new NewChats(deps.pool, this);
+    this.#standing = new Standing(this, deps.jobs, this.#newChats);
     this.#sending = new Sending(deps.settings, () => this.#relink('no acknowledgement'));
   }
 
@@ -80,6 +83,7 @@ export class Line extends EventEmitter {
     this.#auth?.retire();
     await wipe(this.#deps.pool, this);
     this.#become('absent', { me: null, qr: null, code: null });
+    this.#standing.ended('absent');
   }
 
   /** Leave the number to others: no more sends, no more commits. */
@@ -90,8 +94,9 @@ export class Line extends EventEmitter {
     await this.#draining;
   }
 
-  /** Raise an alert when messages go out and nothing at all has come back for long. */
-  checkSilence(now = Date.now()) {
+  /** Look whether a restriction ended, and raise an alert when messages go out and nothing has come back for long. */
+  check(now = Date.now()) {
+    this.#standing.look();
     if (this.status.state !== 'open' || !this.#unheardSince || now - this.#unheardSince < this.#deps.settings.silentMs) return;
     this.alert('connected_but_silent', `sent ${Math.round((now - this.#unheardSince) / 1000)} s ago, and neither receipt nor message came`);
     this.#unheardSince = undefined;
@@ -170,10 +175,15 @@ export class Line extends EventEmitter {
     socket.ev.on('creds.update', () => {
       this.#saving = this.#saving.then(() => auth.save()).catch(() => {}); // `onFailure` has closed the link already
     });
-    this.#newChats.follow(socket, () => {
-      this.status.new_chats = this.#newChats.shown;
-      this.emit('change');
-    });
+    this.#newChats.follow(
+      socket,
+      () => {
+        this.status.new_chats = this.#newChats.shown;
+        this.emit('change');
+        if (socket === this.#socket) this.#standing.look();
+      },
+      () => socket === this.#socket && this.#standing.known(),
+    );
     socket.ev.on('messages.upsert', ({ messages }) => {
       for (const { messageStubType, key } of messages) {
         if (messageStubType === proto.WebMessageInfo.StubType.CIPHERTEXT && !key.fromMe) this.alert('undecryptable', `message ${key.id}; its sender was asked to send it anew`);
@@ -225,6 +235,7 @@ export class Line extends EventEmitter {
     if (next === 'logged_out' || next === 'banned') await wipe(this.#deps.pool, this);
     if (next !== 'expired') this.alert(next, `WhatsApp closed the link with code ${code}`);
     this.#become(next, { qr: null, code: null, me: next === 'elsewhere' ? this.status.me : null });
+    this.#standing.ended(next);
   }
 
   #later(reason) {
@@ -232,6 +243,7 @@ export class Line extends EventEmitter {
     const { backoffMs, backoffCapMs } = this.#deps.settings;
     const wait = backoff(this.#attempt++, { firstMs: backoffMs, capMs: backoffCapMs, chance: Math.random() });
     this.#become('waiting', { retryAt: Date.now() + wait, qr: null });
+    this.#standing.away(this.#attempt, reason);
     write('info', 'link.closed', { instance_id: this.instanceId, reason, retry_in_ms: wait });
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#open(), wait);

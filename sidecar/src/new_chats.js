@@ -3,6 +3,7 @@ import { write } from './log.js';
 import { Refused, stopped } from './refusals.js';
 
 const LOOK_MS = 300_000;
+const READ_MS = 3_000;
 const RESERVE = 0.1; // of the quota stays unused: other clients of the number write to strangers too
 
 export class NewChats {
@@ -18,16 +19,16 @@ export class NewChats {
     this.#line = line;
   }
 
-  /** Read both, and go on hearing of them. */
-  follow(socket, changed) {
+  /** Read both, and go on hearing of them; `read` is called once both are known after an opening, or will not be. */
+  follow(socket, changed, read) {
     socket.ev.on('message-capping.update', info => changed(this.#capped(info)));
     socket.ev.on('connection.update', ({ connection, reachoutTimeLock: lock }) => {
       if (lock) changed((this.#lockedUntil = lock.isActive ? (lock.timeEnforcementEnds?.getTime() ?? Infinity) : 0));
       if (connection !== 'open') return;
       // An account without limits may have no answer to it.
       const unread = error => write('debug', 'new_chats.unread', { instance_id: this.#line.instanceId, reason: error.message });
-      socket.fetchNewChatMessageCap().then(info => changed(this.#capped(info)), unread);
-      socket.fetchAccountReachoutTimelock().catch(unread);
+      const asked = [socket.fetchNewChatMessageCap().then(info => changed(this.#capped(info)), unread), socket.fetchAccountReachoutTimelock().catch(unread)];
+      Promise.race([Promise.allSettled(asked), new Promise(resolve => setTimeout(resolve, READ_MS).unref())]).then(read);
     });
   }
 
@@ -35,6 +36,11 @@ export class NewChats {
   get shown() {
     const moment = at => (at > Date.now() && at < Infinity ? new Date(at).toISOString() : null);
     return { stopped: Boolean(this.#stop()), locked_until: moment(this.#lockedUntil), quota: this.#quota ?? null, used: this.#used, quota_ends: moment(this.#ends) };
+  }
+
+  /** When a time-lock ends, in ms; `Infinity` if WhatsApp named no end, 0 if there is none. */
+  get lockedUntil() {
+    return this.#lockedUntil > Date.now() ? this.#lockedUntil : 0;
   }
 
   /** Run a send; `Refused` if it would begin a chat while none may begin. */

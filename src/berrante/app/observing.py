@@ -54,7 +54,7 @@ def observed_batch(name: QueueName, handler: BatchHandler, tracing: Tracing) -> 
 
 
 def _message(job: Job, data: _Told, outcome: _Told) -> None:
-    if "status" not in outcome:
+    if "status" not in outcome or not events.MESSAGE_RECEIVED.is_on:  # all of these are of one level
         return
     if job.name == "receipt":
         events.MESSAGE_STATUS(

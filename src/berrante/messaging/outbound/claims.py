@@ -15,7 +15,7 @@ from berrante.messaging.campaigns.winding_down import CANCELLED
 from berrante.messaging.clock import moment
 from berrante.messaging.contacts.consent import suppress
 from berrante.messaging.contacts.models import contacts
-from berrante.messaging.endpoints.emitting import Told, enqueue
+from berrante.messaging.endpoints.emitting import Told, emit_all, enqueue
 from berrante.messaging.endpoints.messages import became
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
@@ -55,6 +55,7 @@ class Claim:
     at: datetime
     organization_id: UUID
     instance_id: str
+    contact_id: UUID
     wire_id: str
 
 
@@ -125,7 +126,7 @@ async def claim(connection: AsyncConnection, found: Found, *, now_ms: int, trace
     if trace_context is not None:
         values["trace_context"] = trace_context
     await connection.execute(update(messages).where(messages.c.id == found.id).values(values))
-    return Claim(found.id, at, found.organization_id, found.instance_id, found.wire_id)
+    return Claim(found.id, at, found.organization_id, found.instance_id, found.contact_id, found.wire_id)
 
 
 async def settle(
@@ -225,9 +226,17 @@ class Outcomes:
         async with self._database.begin() as connection:
             changed = (await connection.execute(statement)).rowcount
             if suppresses:  # said of the contact, whoever holds the claim now
-                await suppress(connection, claim.message_id, reason=values["failure_reason"], at=moment(now_ms))
+                happenings = await suppress(
+                    connection,
+                    organization_id=claim.organization_id,
+                    contact_id=claim.contact_id,
+                    code=values["failure_code"],
+                    reason=values["failure_reason"],
+                    at=moment(now_ms),
+                )
+                told += await emit_all(connection, happenings)
             if changed and status is not MessageStatus.QUEUED:
-                told = await _tell(
+                told += await _tell(
                     connection,
                     claim,
                     status,

@@ -25,7 +25,7 @@ async def place(
     """
     ids = [instance_id]
     if hold.what == "account":
-        ids = await _of_same_account(connection, organization_id, instance_id)
+        ids = await of_same_account(connection, organization_id, instance_id)
     rows = [
         {
             "organization_id": organization_id,
@@ -93,7 +93,7 @@ async def lift(
 
     One of an account ends for every number of the account. What waits goes on within some minutes.
     """
-    ids = await _of_same_account(connection, organization_id, instance_id)
+    ids = await of_same_account(connection, organization_id, instance_id)
     mine = or_(
         sending_holds.c.instance_id == instance_id,
         (sending_holds.c.what == "account") & sending_holds.c.instance_id.in_(ids),
@@ -106,7 +106,8 @@ async def lift(
     return (await connection.execute(statement)).rowcount
 
 
-async def _of_same_account(connection: AsyncConnection, organization_id: UUID, instance_id: str) -> list[str]:
+async def of_same_account(connection: AsyncConnection, organization_id: UUID, instance_id: str) -> list[str]:
+    """Return an organization's numbers that are known to be of one WhatsApp account, this one among them."""
     account = (
         select(cloud_numbers.c.business_account_id)
         .where(cloud_numbers.c.organization_id == organization_id, cloud_numbers.c.instance_id == instance_id)
