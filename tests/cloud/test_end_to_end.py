@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,12 +13,15 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from berrante.app import Application
-from berrante.engine import RateLimited, Snooze
+from berrante.cli.cloud import first_look
+from berrante.engine import RateLimited, Snooze, State
+from berrante.engine.groups import Waits
 from berrante.fakes.graph import FakeGraph, Fault
-from berrante.gateways.protocol import Content, MediaContent, MediaKind, TextContent
+from berrante.gateways.protocol import Content, MediaContent, MediaKind, TemplateContent, TextContent
 from berrante.messaging.handlers import handlers
 from berrante.messaging.messages import Message, MessageStatus
 from berrante.messaging.outbound import handler as outbound_handler
+from berrante.messaging.outbound.jobs import send_id
 from berrante.messaging.queues import QueueName
 from berrante.store.encryption import new_key
 from berrante.web.app import create_app
@@ -355,3 +359,56 @@ async def test_a_campaign_meets_every_kind_of_trouble_and_each_person_sees_it_on
     assert sorted(statuses) == ["delivered"] * (people - 2) + ["failed"] * 2
     counts = [len(shop.seen(str(int(CONTACT) + number))) for number in range(people)]
     assert sorted(counts) == [0, 0] + [1] * (people - 2)
+
+
+async def test_what_waits_behind_a_hold_goes_at_once_when_it_is_released(shop: Shop) -> None:
+    organization_id, numbers = shop.organization_id, shop.application.cloud_numbers
+    template = TemplateContent(name="welcome", language="pt_BR")
+    async with working(shop.application):
+        await wrote(shop)
+
+        async def held(what: str) -> bool:
+            return any(hold.what == what for hold in await numbers.holds(organization_id, "shop"))
+
+        # The account: its numbers' lanes rest, for a minute at a time.
+        shop.fake.fail_next(131031)
+        first = await shop.send()
+        await until(partial(held, "account"), timeout_s=30)
+        second = await shop.send()
+
+        async def rests() -> bool:
+            return (await shop.application.queues.outbound.groups.stats("shop")).why is Waits.REST
+
+        await until(rests, timeout_s=30)
+        assert await numbers.release(organization_id, "shop") == 1
+        for message_id in (first, second):
+            await shop.until(message_id, "delivered")
+
+        # A template: its messages alone are delayed, for five minutes at a time.
+        shop.fake.fail_next(132015)
+        third = await shop.send(template)
+        await until(partial(held, "template:welcome/pt_BR"), timeout_s=30)
+
+        async def delayed() -> bool:
+            return await shop.application.queues.outbound.state(send_id(third)) is State.DELAYED
+
+        await until(delayed, timeout_s=30)
+        shop.fake.update(
+            "message_template_status_update",
+            event="UNPAUSED",
+            message_template_name="welcome",
+            message_template_language="pt_BR",
+        )
+        await shop.until(third, "delivered")
+
+
+async def test_connecting_tells_whether_graph_takes_the_token_and_reads_the_limit(shop: Shop) -> None:
+    instance = await shop.application.instances.get("shop")
+    assert instance is not None
+    told = await first_look(shop.application, instance)
+    assert told.startswith("Graph takes the token: number +55 11 4000-0000, quality GREEN")
+    state = await shop.application.cloud_numbers.find(shop.organization_id, "shop")
+    assert state is not None
+    assert (state.messaging_limit, state.quality) == (250, "GREEN")
+    shop.fake.world.tokens[TOKEN] = False
+    assert "give the number a new access token" in await first_look(shop.application, instance)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from berrante import __version__
 from berrante.app.encryption import cipher_of
 from berrante.app.engines import Engines, open_engines
+from berrante.app.media import media_store
 from berrante.app.observing import observed, observed_batch
 from berrante.app.options import WORKED, campaign_per_minute, job_options, kept_for, worker_options
 from berrante.app.reaching import reach
@@ -22,7 +23,6 @@ from berrante.engine.ticker import every
 from berrante.gateways.baileys import BaileysGateway, Sidecars
 from berrante.gateways.cloud import CloudGateway, Graph
 from berrante.gateways.measured import measured
-from berrante.gateways.media import FolderMediaStore
 from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.audit import AuditLog
@@ -31,7 +31,7 @@ from berrante.messaging.campaigns import CampaignAccount, Campaigns
 from berrante.messaging.cloud_numbers import CloudNumbers
 from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
-from berrante.messaging.conversations import Conversations
+from berrante.messaging.conversations import Conversations, ReadMarks
 from berrante.messaging.dead_letters import Healing, Triage
 from berrante.messaging.endpoints import Deliveries, Endpoints, Sender
 from berrante.messaging.handlers import batch_handlers, handlers
@@ -47,6 +47,7 @@ from berrante.messaging.organizations import Organizations
 from berrante.messaging.outbound.pacing import Pacing
 from berrante.messaging.outbound.rates import slowed_rates
 from berrante.messaging.outbound.service import Outbound
+from berrante.messaging.outbound.waking import Waker
 from berrante.messaging.people import LoginAttempts, People, Sessions
 from berrante.messaging.queues import QueueName, open_queues
 from berrante.messaging.quotas import Quotas
@@ -91,8 +92,9 @@ class Application:
         )
         self.intake = Intake(self.queues)
         self.simulator = Simulator(self.intake, clock=connection.now_ms, latency_ms=latency_ms)
-        self.cloud_numbers = CloudNumbers(database, self.queues, clock=connection.now_ms)
-        self.media = FolderMediaStore(settings.media_dir or settings.data_dir / "media")
+        self.waker = Waker(database, self.queues.outbound)
+        self.cloud_numbers = CloudNumbers(database, self.queues, clock=connection.now_ms, waker=self.waker)
+        self.media = media_store(settings)
         graph = Graph()
         self.cloud = CloudGateway(self.cloud_numbers, self.media, graph=graph, clock=connection.now_ms)
         trace_client(graph.client, tracing)
@@ -124,6 +126,7 @@ class Application:
         self.contacts = Contacts(database, self.queues, connection.now_ms)
         self.contact_imports = ContactImports(database)
         self.conversations = Conversations(database, connection.now_ms)
+        self.read_marks = ReadMarks(database, self.gateways, connection.now_ms)
         self.automations = Automations(database)
         self.campaigns = Campaigns(database, self.queues, connection.now_ms)
         self.campaign_account = CampaignAccount(
@@ -187,6 +190,7 @@ class Application:
                     yield application
                 finally:
                     await application.cloud.close()
+                    await application.media.close()
             finally:
                 await database.close()
 
@@ -201,7 +205,7 @@ class Application:
         others are stopped and it is raised here.
         """
         worked = list(dict.fromkeys(names))
-        listener = Signals(self.database, self.instances, self.pacing, clock=self.connection.now_ms)
+        listener = Signals(self.instances, self.pacing, self.waker)
         handle_many = batch_handlers(
             database=self.database,
             queues=self.queues,

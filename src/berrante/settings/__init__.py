@@ -8,6 +8,7 @@ from berrante.settings.sections import (
     OwnerSettings,
     QueueSettings,
     RateScope,
+    S3Settings,
     WebhooksSettings,
 )
 from berrante.settings.table import markdown
@@ -22,6 +23,7 @@ __all__ = [
     "OwnerSettings",
     "QueueSettings",
     "RateScope",
+    "S3Settings",
     "Settings",
     "SettingsInvalid",
     "Traces",

@@ -15,6 +15,7 @@ from berrante.settings.sections import (
     DemoSettings,
     OwnerSettings,
     QueueSettings,
+    S3Settings,
     WebhooksSettings,
 )
 
@@ -185,6 +186,7 @@ class Settings(BaseSettings):
     demo: DemoSettings = DemoSettings()
     baileys: BaileysSettings = BaileysSettings()
     board: BoardSettings = BoardSettings()
+    s3: S3Settings = S3Settings()
 
     @model_validator(mode="after")
     def _has_a_prefix_for_its_cell(self) -> Self:

@@ -14,7 +14,7 @@ from berrante.messaging.audit import AuditLog
 from berrante.messaging.campaigns import CampaignAccount, Campaigns
 from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
-from berrante.messaging.conversations import Conversations
+from berrante.messaging.conversations import Conversations, ReadMarks
 from berrante.messaging.dead_letters import Healing, Triage
 from berrante.messaging.endpoints import Deliveries, Endpoints
 from berrante.messaging.idempotency import IdempotencyKeys
@@ -81,6 +81,8 @@ class Services(Protocol):
     def contact_imports(self) -> ContactImports: ...
     @property
     def conversations(self) -> Conversations: ...
+    @property
+    def read_marks(self) -> ReadMarks: ...
     @property
     def outbound(self) -> Outbound: ...
     @property

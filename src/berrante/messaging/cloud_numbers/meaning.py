@@ -90,6 +90,17 @@ def _template(details: Mapping[str, Any]) -> list[Meaning]:
     return []
 
 
+def told_at_first(details: Mapping[str, Any]) -> list[Meaning]:
+    """Return what Graph's description of a number means, read when it is connected.
+
+    >>> told_at_first({"quality_rating": "GREEN", "whatsapp_business_manager_messaging_limit": "TIER_250"})
+    [SetQuality(quality='GREEN'), SetLimit(limit=250)]
+    """
+    quality = details.get("quality_rating")
+    found: list[Meaning] = [SetQuality(quality[:40])] if isinstance(quality, str) and quality else []
+    return found + _limit(details, "whatsapp_business_manager_messaging_limit")
+
+
 def _quality(details: Mapping[str, Any]) -> list[Meaning]:
     event = details.get("event")
     found: list[Meaning] = [SetQuality(event[:40])] if isinstance(event, str) and event else []
