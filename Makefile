@@ -56,7 +56,7 @@ lock: install
 	cd requirements && $(LOCK) install.in -o install.txt
 	cd requirements && $(LOCK) dev.in ../pyproject.toml --all-extras --group ../pyproject.toml:dev -o dev.txt
 	cd requirements && $(LOCK) s3.in -o s3.txt
-	cd requirements && $(LOCK) ../pyproject.toml --extra server --extra embedded -o server.txt
+	cd requirements && $(LOCK) ../pyproject.toml --extra server --extra embedded --extra otel -o server.txt
 
 clean:
 	rm -rf $(VENV) .berrante .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache .bench

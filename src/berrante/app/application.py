@@ -16,11 +16,12 @@ from berrante.app.reaching import reach
 from berrante.app.secret import secret_key
 from berrante.app.sidecar import open_sidecars
 from berrante.app.signals import Signals
+from berrante.app.tracing import TracedSender, open_tracing, trace_client, trace_database, traced_gateway
 from berrante.engine import Connection, Worker
 from berrante.engine.notices import Notice
 from berrante.engine.ticker import every
 from berrante.gateways.baileys import BaileysGateway, Sidecars
-from berrante.gateways.cloud import CloudGateway
+from berrante.gateways.cloud import CloudGateway, Graph
 from berrante.gateways.measured import measured
 from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
@@ -53,7 +54,7 @@ from berrante.messaging.quotas import Quotas
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
-from berrante.telemetry import Metrics, events, log_notice, trace
+from berrante.telemetry import Metrics, Tracing, events, log_notice
 
 if TYPE_CHECKING:
     from berrante.gateways.protocol import Gateway
@@ -78,25 +79,33 @@ class Application:
         database: Database,
         connection: Connection,
         sidecars: Sidecars,
+        tracing: Tracing,
         latency_ms: Latency | int | None = None,
     ) -> None:
         self.settings = settings
+        self.tracing = tracing
         self.engines = engines
         self.database = database
         self.connection = connection
         self.queues = open_queues(
-            connection, prefix=settings.queue_prefix, options=job_options(settings), trace_context=trace.carrier
+            connection, prefix=settings.queue_prefix, options=job_options(settings), trace_context=tracing.added
         )
         self.intake = Intake(self.queues)
         self.simulator = Simulator(self.intake, clock=connection.now_ms, latency_ms=latency_ms)
         self.waker = Waker(database, self.queues.outbound)
         self.cloud_numbers = CloudNumbers(database, self.queues, clock=connection.now_ms, waker=self.waker)
         self.media = media_store(settings)
-        self.cloud = CloudGateway(self.cloud_numbers, self.media, clock=connection.now_ms)
+        graph = Graph()
+        self.cloud = CloudGateway(self.cloud_numbers, self.media, graph=graph, clock=connection.now_ms)
+        trace_client(graph.client, tracing)
+        trace_client(sidecars.client, tracing)
+        trace_database(database.engine, tracing)
         self.metrics = Metrics(version=__version__)
         self.sidecars = sidecars
         gateways: tuple[Gateway, ...] = (self.simulator, self.cloud, BaileysGateway(sidecars))
-        self.gateways: Mapping[str, Gateway] = {gateway.name: measured(gateway, self.metrics) for gateway in gateways}
+        self.gateways: Mapping[str, Gateway] = {
+            gateway.name: measured(traced_gateway(gateway, tracing), self.metrics) for gateway in gateways
+        }
         self.organizations = Organizations(database)
         self.people = People(database)
         self.sessions = Sessions(database)
@@ -129,7 +138,7 @@ class Application:
         )
         self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms, quotas=self.quotas)
         self.triage = Triage(self.queues.dead_letters, connection.now_ms)
-        self.healing = Healing(database)
+        self.healing = Healing(database, connection.now_ms)
         self.endpoints = Endpoints(
             database, self.queues, allow_loopback=settings.webhooks.allow_loopback, clock=connection.now_ms
         )
@@ -151,14 +160,17 @@ class Application:
         alone: bool = False,
         migrating: bool = False,
         latency_ms: Latency | int | None = None,
+        tracing: Tracing | None = None,
     ) -> "AsyncIterator[Application]":
         """Open the engines and all that is built on them.
 
         ``alone`` refuses a data folder that another process has; ``migrating`` brings the database to the newest
         tables, which otherwise must be there unless this call starts the database itself. ``latency_ms`` is the
-        simulator's. Raises ``EmbeddedError``, ``EngineUnreachable``, ``NotMigrated`` and ``EncryptionError``.
+        simulator's, and ``tracing`` goes before the settings'. Raises ``EmbeddedError``, ``EngineUnreachable``,
+        ``NotMigrated``, ``TracingUnavailable`` and ``EncryptionError``.
         """
         async with (
+            open_tracing(settings) as asked_for,
             open_engines(settings, alone=alone) as engines,
             Connection.from_url(engines.redis_url) as connection,
             open_sidecars(settings) as sidecars,
@@ -175,6 +187,7 @@ class Application:
                     database=database,
                     connection=connection,
                     sidecars=sidecars,
+                    tracing=tracing or asked_for,
                     latency_ms=latency_ms,
                 )
                 try:
@@ -203,6 +216,7 @@ class Application:
             gateways=self.gateways,
             clock=self.connection.now_ms,
             listener=listener,
+            traces=self.tracing,
         )
         handle = handlers(
             database=self.database,
@@ -211,9 +225,10 @@ class Application:
             clock=self.connection.now_ms,
             campaign_per_minute=campaign_per_minute(self.settings),
             kept_for=kept_for(self.settings),
-            sender=Sender(allow_loopback=self.settings.webhooks.allow_loopback),
+            sender=self._sender(),
             pacing=self.pacing,
             listener=listener,
+            traces=self.tracing,
         )
         if QueueName.OUTBOUND in worked:
             await self.pacing.reconcile(await self.instances.list_all())
@@ -222,7 +237,9 @@ class Application:
         workers = [
             Worker(
                 name.value,
-                observed_batch(name, handle_many[name]) if name in handle_many else observed(name, handle[name]),
+                observed_batch(name, handle_many[name], self.tracing)
+                if name in handle_many
+                else observed(name, handle[name], self.tracing),
                 self.connection,
                 worker_options(self.settings, name),
                 prefix=self.settings.queue_prefix,
@@ -248,6 +265,12 @@ class Application:
         for outcome in ended:
             if isinstance(outcome, Exception):
                 raise outcome
+
+    def _sender(self) -> Sender:
+        allow_loopback = self.settings.webhooks.allow_loopback
+        if self.tracing.is_on:
+            return TracedSender(self.tracing, allow_loopback=allow_loopback)
+        return Sender(allow_loopback=allow_loopback)
 
     async def _restore_schedules(self) -> None:
         await restore_schedules(self.queues)

@@ -8,11 +8,12 @@ from uuid import UUID
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Column, Table
 
 from berrante.app import Application
 from berrante.cli.console import log, output, run
 from berrante.cli.options import DataDir
+from berrante.cli.tables import Whole, pairs
+from berrante.cli.tables import show as table
 from berrante.messaging.campaigns import Campaign
 from berrante.messaging.campaigns.audience_file import take_file
 from berrante.messaging.campaigns.life import Status
@@ -20,6 +21,9 @@ from berrante.messaging.campaigns.rehearsal import chart
 from berrante.settings import LogLevel, load
 
 T = TypeVar("T")
+
+#: What stands before a bar of a rehearsal: the hour and the number.
+_BESIDE_BAR = 30
 
 app = typer.Typer(help="Follow, pause, resume and account for campaigns.", no_args_is_help=True)
 
@@ -31,7 +35,7 @@ def list_(*, data_dir: DataDir = None) -> None:
     """List the newest campaigns of every organization."""
 
     async def work(application: Application) -> None:
-        table = Table(Column("id", no_wrap=True), "organization", "name", "status", "planned", "open", "sent", "failed")
+        rows = []
         for organization in await application.organizations.list():
             for each in await application.campaigns.list(organization.id, 20):
                 counts = each.counts or {}
@@ -42,8 +46,9 @@ def list_(*, data_dir: DataDir = None) -> None:
                     sent if counts else "",
                     counts.get("failed", ""),
                 )
-                table.add_row(str(each.id), organization.name, each.name, each.status, *map(str, numbers))
-        output.print(table)
+                rows.append([str(each.id), organization.name, each.name, each.status, *map(str, numbers)])
+        heads = (Whole("id"), "organization", "name", "status", "planned", "open", "sent", "failed")
+        table(heads, rows)
 
     _with_application(data_dir, work)
 
@@ -55,8 +60,7 @@ def show(campaign_id: CampaignId, *, data_dir: DataDir = None) -> None:
     async def work(application: Application) -> None:
         campaign = await application.campaigns.find(campaign_id)
         progress = await application.campaigns.progress(campaign.organization_id, campaign_id)
-        table = Table.grid(padding=(0, 2))
-        for name, value in (
+        told = (
             ("name", campaign.name),
             ("status", campaign.status.value + (f": {campaign.reason}" if campaign.reason else "")),
             ("numbers", ", ".join(f"{name} ({weight})" for name, weight in campaign.numbers)),
@@ -65,9 +69,8 @@ def show(campaign_id: CampaignId, *, data_dir: DataDir = None) -> None:
             ("excluded", ", ".join(f"{number} {reason}" for reason, number in progress.excluded.items()) or "nobody"),
             ("rate a minute", progress.rate_per_minute),
             ("expected end", (campaign.counts or {}).get("expected_end") or "not known"),
-        ):
-            table.add_row(f"[bold]{name}[/]", str(value))
-        output.print(table)
+        )
+        pairs([(name, str(value)) for name, value in told])
 
     _with_application(data_dir, work)
 
@@ -183,7 +186,8 @@ def rehearse(
         played, excluded = await application.campaign_account.rehearse(
             campaign.organization_id, campaign_id, reply_share=replies
         )
-        for line in chart(played.hours):
+        room = min(40, max(1, output.width - _BESIDE_BAR))
+        for line in chart(played.hours, width=room):
             output.print(line, highlight=False)
         if played.others:
             output.print(f"beside {played.others:,} messages of other campaigns by the same numbers", highlight=False)

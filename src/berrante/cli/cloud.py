@@ -4,11 +4,11 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-from rich.table import Table
 
 from berrante.app import Application
 from berrante.cli.console import log, output, run
 from berrante.cli.options import DataDir
+from berrante.cli.tables import Whole, show
 from berrante.gateways.protocol import InDoubt, SendError
 from berrante.messaging.clock import moment
 from berrante.messaging.errors import Missing
@@ -97,11 +97,11 @@ def holds(instance: _Number, *, data_dir: DataDir = None) -> None:
     async def work(settings: Settings) -> None:
         async with Application.open(settings) as application:
             known = await _known(application, instance)
-            table = Table("what", "code", "only campaigns", "until", "why")
+            rows = []
             for hold in await application.cloud_numbers.holds(known.organization_id, instance):
                 until = "somebody acts" if hold.until_ms is None else f"{moment(hold.until_ms):%Y-%m-%d %H:%M} UTC"
-                table.add_row(hold.what, hold.code, "yes" if hold.campaigns_only else "no", until, hold.reason)
-            output.print(table)
+                rows.append((hold.what, hold.code, "yes" if hold.campaigns_only else "no", until, hold.reason))
+            show((Whole("what"), Whole("code"), "only campaigns", "until", "why"), rows)
 
     run(work(_settings(data_dir)))
 

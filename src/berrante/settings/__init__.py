@@ -1,7 +1,7 @@
 """Everything that can be set, in one typed object read from the environment. Knows no other room."""
 
 from berrante.settings.loading import SettingsInvalid, load, unknown_variables
-from berrante.settings.model import DEVELOPMENT_KEY, Environment, LogFormat, LogLevel, Settings
+from berrante.settings.model import DEVELOPMENT_KEY, Environment, LogFormat, LogLevel, Settings, Traces
 from berrante.settings.sections import (
     BaileysSettings,
     DemoSettings,
@@ -26,6 +26,7 @@ __all__ = [
     "S3Settings",
     "Settings",
     "SettingsInvalid",
+    "Traces",
     "WebhooksSettings",
     "load",
     "markdown",

@@ -58,6 +58,13 @@ def _url(url: SecretStr, *, schemes: tuple[str, ...], example: str) -> SecretStr
     return url
 
 
+class Traces(enum.StrEnum):
+    """Where spans go: nowhere, or to an OpenTelemetry collector."""
+
+    NONE = "none"
+    OTLP = "otlp"
+
+
 class Environment(enum.StrEnum):
     """Where the process runs; production refuses what is only convenient."""
 
@@ -125,6 +132,11 @@ class Settings(BaseSettings):
     log_level: LogLevel = Field(LogLevel.INFO, description="What is logged: this level and worse.")
     log_format: LogFormat = Field(
         LogFormat.CONSOLE, description="`console` (in colour on a terminal) or `json` (one object a line)."
+    )
+    traces: Traces = Field(
+        Traces.NONE,
+        description="`otlp` sends traces to an OpenTelemetry collector, with the extra `berrante[otel]`; the standard "
+        "`OTEL_…` variables say where it is and how much is sampled.",
     )
     queue_prefix: str = Field(
         "bull",

@@ -29,7 +29,7 @@ from berrante.messaging.quotas import Quotas
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
-from berrante.telemetry import Metrics
+from berrante.telemetry import Metrics, Tracing
 
 
 class Services(Protocol):
@@ -89,6 +89,8 @@ class Services(Protocol):
     def media(self) -> MediaStore: ...
     @property
     def metrics(self) -> Metrics: ...
+    @property
+    def tracing(self) -> Tracing: ...
     @property
     def triage(self) -> Triage: ...
     @property

@@ -126,13 +126,18 @@ def _called_off(origin: str, campaign_status: str | None) -> str | None:
     return None
 
 
-async def claim(connection: AsyncConnection, found: Found, *, now_ms: int) -> Claim:
-    """Make the message ours; the transaction that locked it must still be open."""
+async def claim(connection: AsyncConnection, found: Found, *, now_ms: int, trace_context: str | None = None) -> Claim:
+    """Make the message ours; the transaction that locked it must still be open.
+
+    ``trace_context`` is kept, so that receipts join the trace of the send.
+    """
     # Every claim differs from the one before, even within a millisecond: it is the fence against a late worker.
     at = max(moment(now_ms), found.updated_at + timedelta(microseconds=1))
     values: dict[str, Any] = {"status": MessageStatus.SENDING.value, "updated_at": at}
     if found.status is MessageStatus.FAILED:  # a person's second chance
         values |= {"attempts": 0, "failure_code": None, "failure_reason": None}
+    if trace_context is not None:
+        values["trace_context"] = trace_context
     await connection.execute(update(messages).where(messages.c.id == found.id).values(values))
     return Claim(found.id, at, found.organization_id, found.instance_id, found.contact_id, found.wire_id)
 
