@@ -26,6 +26,7 @@ from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.audit import AuditLog
 from berrante.messaging.automations import Automations
+from berrante.messaging.baileys.strangers import Strangers
 from berrante.messaging.campaigns import CampaignAccount, Campaigns
 from berrante.messaging.cloud_numbers import CloudNumbers
 from berrante.messaging.contact_imports import ContactImports
@@ -93,7 +94,10 @@ class Application:
         self.cloud = CloudGateway(self.cloud_numbers, self.media, clock=connection.now_ms)
         self.metrics = Metrics(version=__version__)
         self.sidecars = sidecars
-        gateways: tuple[Gateway, ...] = (self.simulator, self.cloud, BaileysGateway(sidecars))
+        self.baileys = BaileysGateway(
+            sidecars, self.media, is_cold=Strangers(database).is_cold, clock=connection.now_ms
+        )
+        gateways: tuple[Gateway, ...] = (self.simulator, self.cloud, self.baileys)
         self.gateways: Mapping[str, Gateway] = {gateway.name: measured(gateway, self.metrics) for gateway in gateways}
         self.organizations = Organizations(database)
         self.people = People(database)
@@ -174,6 +178,7 @@ class Application:
                     yield application
                 finally:
                     await application.cloud.close()
+                    await application.baileys.close()
             finally:
                 await database.close()
 

@@ -182,7 +182,9 @@ EXAMPLES: Final[dict[str, Any]] = {
 
 _EVERYTHING: Final = frozenset(EXAMPLES)
 #: What each gateway sends; one that is not named sends text.
-SENT_BY: Final[Mapping[str, frozenset[str]]] = MappingProxyType({"cloud": _EVERYTHING, "simulator": _EVERYTHING})
+SENT_BY: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {"cloud": _EVERYTHING, "simulator": _EVERYTHING, "baileys": frozenset({"text", "media"})}
+)
 _TEXT: Final = frozenset({"text"})
 
 
@@ -193,6 +195,6 @@ def check_sendable(message: MessageShape, *, gateway: str) -> None:
         known = ", ".join(sorted(kinds))
         problem = f"gateway {gateway!r} does not send messages of type {message.type!r}: it sends {known}"
         raise WebError(422, "content_not_supported", problem, field="type")
-    if message.reply_to is not None and gateway not in SENT_BY:
-        problem = f"gateway {gateway!r} does not quote messages: leave reply_to out"
-        raise WebError(422, "content_not_supported", problem, field="reply_to")
+    if gateway == "baileys" and isinstance(message, MediaIn) and message.url is not None:
+        problem = "gateway 'baileys' fetches no addresses: upload the file with POST /v1/media, and give its media_id"
+        raise WebError(422, "content_not_supported", problem, field="url")
