@@ -47,7 +47,8 @@ export async function fenced(pool, { instanceId, fence }, work) {
   const client = await pool.connect();
   let broken;
   try {
-    await client.query('BEGIN');
+    // Should we hang in here, the row is not kept from the next holder.
+    await client.query("BEGIN; SET LOCAL idle_in_transaction_session_timeout = '10s'");
     const { rowCount } = await client.query('SELECT 1 FROM baileys_sessions WHERE instance_id = $1 AND fence = $2 FOR SHARE', [instanceId, fence]);
     if (!rowCount) throw new LeaseLost(`another process holds ${instanceId} now`);
     await work(client);

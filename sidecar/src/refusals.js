@@ -10,11 +10,7 @@ export class Refused extends Error {
   }
 }
 
-/**
- * What to do about a closed link. Never `again` for 440: two owners that both come back would throw each other out for ever.
- * @param {number|undefined} code
- * @returns {'restart'|'again'|'elsewhere'|'logged_out'|'banned'|'expired'}
- */
+/** What to do about a closed link. Never `again` for 440: two owners that both come back would throw each other out for ever. */
 export function afterClose(code, { pairing }) {
   const ends = { 515: 'restart', 440: 'elsewhere', 401: 'logged_out', 411: 'logged_out', 419: 'logged_out', 403: 'banned' };
   return ends[code] ?? (pairing && code === 408 ? 'expired' : 'again');
