@@ -78,7 +78,7 @@ async def fake_whatsapp(node: Path, certificates: Certificates) -> AsyncIterator
     assert process.stdin is not None
     try:
         said = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
-        async with httpx.AsyncClient(base_url=said["url"], timeout=20) as client:
+        async with httpx.AsyncClient(base_url=said["url"], timeout=60) as client:
             yield FakeWhatsApp(wa=said["wa"], root=said["root"], certificates=certificates, _client=client)
     finally:
         process.stdin.close()
