@@ -79,7 +79,7 @@ export class Fleet {
       for (const line of lines) {
         if (mine.has(line.instanceId)) line.leasedUntil = asked + settings.leaseMs;
         else this.#drop(line);
-        line.checkSilence();
+        line.check();
       }
       const room = settings.capacity - this.#lines.size;
       if (room > 0 && !this.#stopping) for (const row of await leases.takeFree(room, [...this.#lines.keys()])) await this.#add(row);

@@ -45,6 +45,12 @@ export function inbound(pool, seal, { redisUrl, queuePrefix: prefix, job }) {
       const data = { organizationId, instanceId, messageId, status, at, errorCode: null, error: null };
       await queue.add('receipt', data, { jobId: idOf(instanceId, messageId, status, at) });
     },
+    /** Tell how the number stands with WhatsApp; the latest word holds, in whatever order they come. */
+    async handleConnection({ organizationId, instanceId }, details) {
+      const at = Date.now();
+      const data = { organizationId, instanceId, kind: 'connection', subject: 'connection', at, details, accountId: null };
+      await queue.add('update', data, { jobId: idOf(instanceId, 'connection', details.state, at) });
+    },
     close: () => queue.close(),
   };
 }

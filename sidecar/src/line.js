@@ -8,6 +8,7 @@ import { NewChats } from './new_chats.js';
 import { afterClose, backoff, Refused } from './refusals.js';
 import { Sending } from './sending.js';
 import { openSocket } from './socket.js';
+import { Standing } from './standing.js';
 
 const ALERTS_KEPT = 20;
 const STOPPED = new Set(['absent', 'expired', 'elsewhere', 'logged_out', 'banned']);
@@ -30,6 +31,7 @@ export class Line {
   #saving = Promise.resolve();
   #draining = Promise.resolve();
   #willDrain = false;
+  #standing;
 
   /** @param {{instance_id: string, organization_id: string, fence: string}} row @param {() => void} onLost */
   constructor(row, deps, onLost) {
@@ -39,6 +41,7 @@ export class Line {
     this.leasedUntil = Date.now() + deps.settings.leaseMs;
     this.#deps = deps;
     this.#onLost = onLost;
+    this.#standing = new Standing(this, deps.inbound, this.#newChats);
     this.#sending = new Sending(() => this.socket, deps.settings.ackMs, () => this.#socket?.end(new Error('no acknowledgement')));
   }
 
@@ -84,6 +87,7 @@ export class Line {
     this.#auth?.retire();
     await wipe(this.#deps.pool, this);
     this.#become('absent', { me: null });
+    this.#standing.ended('absent');
   }
 
   /** Leave the number to others: no more sends, no more commits. */
@@ -94,8 +98,9 @@ export class Line {
     await this.#draining;
   }
 
-  /** Raise an alert when messages go out and nothing at all has come back for long. */
-  checkSilence(now = Date.now()) {
+  /** Look whether a restriction ended, and raise an alert when messages go out and nothing has come back for long. */
+  check(now = Date.now()) {
+    this.#standing.look();
     if (this.#status.state !== 'open' || !this.unheardSince || now - this.unheardSince < this.#deps.settings.silentMs) return;
     this.alert('connected_but_silent', `sent ${Math.round((now - this.unheardSince) / 1000)} s ago, and neither receipt nor message came`);
     this.unheardSince = undefined;
@@ -154,7 +159,8 @@ export class Line {
     socket.ev.on('creds.update', () => {
       this.#saving = this.#saving.then(() => auth.save()).catch(() => {}); // `onFailure` has closed the link already
     });
-    this.#newChats.follow(socket, this.instanceId);
+    const isOurs = () => socket === this.#socket;
+    this.#newChats.follow(socket, this.instanceId, () => isOurs() && this.#standing.look(), () => isOurs() && this.#standing.known());
     socket.ev.on('messages.upsert', ({ messages }) => {
       const unread = messages.filter(({ messageStubType, key }) => messageStubType === CIPHERTEXT && !key.fromMe);
       for (const { key } of unread) this.alert('undecryptable', `message ${key.id}; its sender was asked to send it anew`);
@@ -190,6 +196,7 @@ export class Line {
     if (next === 'logged_out' || next === 'banned') await wipe(this.#deps.pool, this);
     if (next !== 'expired') this.alert(next, `WhatsApp closed the link with code ${code}`);
     this.#become(next, { close, ...(next === 'elsewhere' ? {} : { me: null }) });
+    this.#standing.ended(next);
   }
 
   #later(reason, close = null) {
@@ -197,6 +204,7 @@ export class Line {
     const { backoffMs, backoffCapMs } = this.#deps.settings;
     const wait = backoff(this.#attempt++, { firstMs: backoffMs, capMs: backoffCapMs, chance: Math.random() });
     this.#become('waiting', { close, retry_at: new Date(Date.now() + wait).toISOString() });
+    this.#standing.away(this.#attempt, reason);
     write('info', 'link.closed', { instance_id: this.instanceId, reason, retry_in_ms: wait });
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#open(), wait);

@@ -1,4 +1,3 @@
-import os
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
@@ -12,9 +11,6 @@ from tests.app.conftest import application, settings
 from tests.messaging.conftest import database, platform
 from tests.messaging.gateway import ScriptedGateway
 from tests.messaging.platform import Platform
-
-#: Takes minutes: collected when somebody asks for it.
-collect_ignore = [] if "BERRANTE_CRASH_KILLS" in os.environ else ["test_crashes.py"]
 
 __all__ = ["application", "database", "platform", "settings"]
 

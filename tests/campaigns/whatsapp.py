@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from uuid import UUID
@@ -37,6 +37,11 @@ class Exchange:
         return Counter({address: len(seen) for (_, address), seen in self.simulator.ledger.items()})
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):  # whoever asked was killed
+            await self._answer(reader, writer)
+        writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
             if not line.endswith(b"\n"):
                 break  # cut off in mid-sentence: nothing was asked
@@ -53,7 +58,6 @@ class Exchange:
                 )
             )
             writer.write(json.dumps(asdict(accepted)).encode() + b"\n")
-        writer.close()
 
 
 class Line:

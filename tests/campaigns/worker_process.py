@@ -3,13 +3,13 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
 from berrante.app.options import worker_options
-from berrante.engine import Connection, Handler, Job, Worker, WorkerOptions
+from berrante.engine import BatchHandler, Connection, Handler, Job, Worker, WorkerOptions
 from berrante.engine.notices import JobCompleted, Notice
 from berrante.messaging import (
     outage,
@@ -18,8 +18,8 @@ from berrante.messaging import (
 )
 from berrante.messaging.campaigns import handler as campaign_handler
 from berrante.messaging.campaigns import lane
-from berrante.messaging.handlers import handlers
-from berrante.messaging.messages import handler as message_handler
+from berrante.messaging.handlers import batch_handlers, handlers
+from berrante.messaging.messages import receipts
 from berrante.messaging.outbound import claims
 from berrante.messaging.outbound.policy import steps
 from berrante.messaging.queues import QueueName, open_queues
@@ -111,7 +111,7 @@ def _lay(fuse: Fuse) -> None:
         (campaign_handler.CampaignHandler, "_after", "jobs added", fuse.after),
         (claims, "claim", "claimed, not committed", fuse.after),
         (claims, "became", "outcome not committed", fuse.after),
-        (message_handler.receipts, "apply", "receipt not committed", fuse.after),
+        (receipts, "apply", "receipt not committed", fuse.after),
     )
     for where, name, step, how in places:
         setattr(where, name, how(step, getattr(where, name)))
@@ -120,24 +120,44 @@ def _lay(fuse: Fuse) -> None:
 async def _work(orders: Orders, fuse: Fuse) -> None:
     database = Database(orders.database_url, pool_size=8)
     async with Connection.from_url(orders.redis_url) as connection:
+        queues = open_queues(connection, prefix=orders.prefix)
         handle = handlers(
             database=database,
-            queues=open_queues(connection, prefix=orders.prefix),
+            queues=queues,
             gateways={"simulator": Line(orders.exchange, resend_is_safe=orders.resend_is_safe, reached=fuse.reached)},
             campaign_per_minute=60_000,
         )
-        await asyncio.gather(*(_worker(name, handle[name], connection, orders, fuse).run() for name in WORKED))
+        handle_many = batch_handlers(database=database, queues=queues, gateways={})
+        fused: dict[QueueName, Handler | BatchHandler] = {
+            **handle,
+            QueueName.OUTBOUND: _fused(handle[QueueName.OUTBOUND], fuse),
+            QueueName.MESSAGE: _fused_batch(handle_many[QueueName.MESSAGE], fuse),
+        }
+        await asyncio.gather(*(_worker(name, fused[name], connection, orders, fuse).run() for name in WORKED))
 
 
-def _worker(name: QueueName, handle: Handler, connection: Connection, orders: Orders, fuse: Fuse) -> Worker:
-    ends = {QueueName.OUTBOUND: "outcome stored", QueueName.MESSAGE: "receipt stored"}
-
+def _fused(handle: Handler, fuse: Fuse) -> Handler:
     async def fused(job: Job) -> object:
-        if name is QueueName.OUTBOUND:
-            fuse.reached("taken")
+        fuse.reached("taken")
         answer = await handle(job)
-        fuse.reached(ends.get(name, ""))
+        fuse.reached("outcome stored")
         return answer
+
+    return fused
+
+
+def _fused_batch(handle: BatchHandler, fuse: Fuse) -> BatchHandler:
+    async def fused(jobs: Sequence[Job]) -> object:
+        answer = await handle(jobs)
+        fuse.reached("receipt stored")
+        return answer
+
+    return fused
+
+
+def _worker(
+    name: QueueName, handle: Handler | BatchHandler, connection: Connection, orders: Orders, fuse: Fuse
+) -> Worker:
 
     def listen(notice: Notice) -> None:
         if name is QueueName.OUTBOUND and isinstance(notice, JobCompleted):
@@ -146,6 +166,7 @@ def _worker(name: QueueName, handle: Handler, connection: Connection, orders: Or
     product = worker_options(Settings(), name)
     options = WorkerOptions(
         concurrency=WORKED[name],
+        batch=product.batch,
         lock_ms=1_500,
         stalled_interval_ms=500,
         max_stalled=1_000,
@@ -153,4 +174,4 @@ def _worker(name: QueueName, handle: Handler, connection: Connection, orders: Or
         group_by=product.group_by,
         dead_letters=QueueName.DEAD_LETTER.value,
     )
-    return Worker(name.value, fused, connection, options, prefix=orders.prefix, listener=listen)
+    return Worker(name.value, handle, connection, options, prefix=orders.prefix, listener=listen)

@@ -30,7 +30,7 @@ async def cloud_number(platform: Platform, id_: str = "shop", *, account: str = 
         app_secret="app-secret",
         verify_token="verify",
     )
-    await CloudNumbers(platform.database, clock=platform.clock).connect(
+    await CloudNumbers(platform.database, platform.queues, clock=platform.clock).connect(
         organization_id=platform.organization.id,
         instance_id=id_,
         access_token="EAAtoken-of-a-test",

@@ -63,7 +63,7 @@ async def send(platform: Platform, message_id, handler=None):
 
 
 def numbers(platform: Platform) -> CloudNumbers:
-    return CloudNumbers(platform.database, clock=platform.clock)
+    return CloudNumbers(platform.database, platform.queues, clock=platform.clock)
 
 
 async def test_free_text_to_a_contact_who_never_wrote_is_refused_before_sending_with_the_remedy(platform):

@@ -2,6 +2,7 @@
 
 import asyncio
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,16 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from berrante.app.encryption import cipher_of
+from berrante.engine import Connection, Snooze, State
+from berrante.engine.connection import system_clock
 from berrante.messaging.cloud_numbers import CloudNumbers
+from berrante.messaging.endpoints import Deliveries, Endpoints, EventType, Sender, emit
+from berrante.messaging.endpoints.handler import WebhookHandler
+from berrante.messaging.endpoints.outcomes import find
 from berrante.messaging.instances import Instances
 from berrante.messaging.instances.sealing import Sealing, seal_all
 from berrante.messaging.organizations import Organizations
+from berrante.messaging.queues import open_queues
 from berrante.settings import load
 from berrante.store import Cipher, Database, KeyMissing
 from berrante.store.encryption import KeyMalformed, new_key
@@ -55,7 +62,63 @@ async def test_plain_secrets_are_sealed_once_and_sealed_again_with_a_new_key(dat
         await database.close()
 
 
-async def test_without_a_key_a_number_gets_no_token(database_url: str) -> None:
+async def test_endpoints_secrets_are_sealed_and_sealed_again_and_still_sign(
+    database_url: str, connection: Connection, prefix: str
+) -> None:
+    queues = open_queues(connection, prefix=prefix)
+    bare, old = Database(database_url), Database(database_url, cipher=Cipher([OLD]))
+    both = Database(database_url, cipher=Cipher([NEW, OLD]))
+    organization_id = (await Organizations(bare).create("Acme")).id
+    hook = {"organization_id": organization_id, "url": "https://example.com/hooks", "events": ["*"]}
+    plain = await Endpoints(bare, queues).create(**hook)
+    assert await _stored(bare) == [plain.secret]
+    assert await seal_all(old) == Sealing(sealed=1)
+    rotated = await Endpoints(old, queues).rotate_secret(organization_id, plain.id, overlap_s=60)
+    assert [each[:6] for each in await _stored(bare)] == ["enc:1:", "enc:1:"]
+    assert await seal_all(old) == Sealing()
+    assert await seal_all(both) == Sealing(sealed=2)
+
+    async with both.begin() as transaction:
+        (told,) = await emit(transaction, organization_id, EventType.WEBHOOK_TEST, {})
+        due = await find(transaction, told.delivery_id)
+    assert due is not None
+    assert due.keys(datetime.now(UTC)) == [rotated.secret, plain.secret]
+    for database in (bare, old, both):
+        await database.close()
+
+
+async def test_a_worker_without_the_key_leaves_deliveries_to_one_that_has_it(
+    database_url: str, connection: Connection, prefix: str
+) -> None:
+    queues = open_queues(connection, prefix=prefix)
+    bare, sealing = Database(database_url), Database(database_url, cipher=Cipher([NEW]))
+    organization_id = (await Organizations(bare).create("Acme")).id
+    made = await Endpoints(sealing, queues).create(
+        organization_id=organization_id, url="https://example.com/hooks", events=["*"]
+    )
+    endpoints, deliveries = Endpoints(bare, queues), Deliveries(bare, queues)
+    assert [each.id for each in await endpoints.list(organization_id)] == [made.id]
+    delivery_id = await endpoints.ping(organization_id, made.id)
+    (job,) = await queues.webhook.jobs([State.WAITING])
+
+    later = await WebhookHandler(database=bare, queues=queues, sender=Sender(), clock=system_clock)(job)
+
+    assert isinstance(later, Snooze)
+    delivery = await deliveries.get(organization_id, made.id, delivery_id)
+    assert (delivery.status, delivery.attempts) == ("pending", 0)
+    assert "set BERRANTE_ENCRYPTION_KEY" in (delivery.error or "")
+    assert (await endpoints.get(organization_id, made.id)).failures == 0
+    for database in (bare, sealing):
+        await database.close()
+
+
+async def _stored(database: Database) -> list[str]:
+    query = text("SELECT secret, previous_secret FROM webhook_endpoints")
+    async with database.begin() as connection:
+        return [secret for row in await connection.execute(query) for secret in row if secret is not None]
+
+
+async def test_without_a_key_a_number_gets_no_token(database_url: str, connection: Connection, prefix: str) -> None:
     bare = Database(database_url)
     organization = await Organizations(bare).create("Acme")
     await Instances(bare).create(
@@ -67,7 +130,7 @@ async def test_without_a_key_a_number_gets_no_token(database_url: str) -> None:
         verify_token="v",
     )
     with pytest.raises(KeyMissing, match="set BERRANTE_ENCRYPTION_KEY"):
-        await CloudNumbers(bare, clock=lambda: 1_800_000_000_000).connect(
+        await CloudNumbers(bare, open_queues(connection, prefix=prefix), clock=lambda: 1_800_000_000_000).connect(
             organization_id=organization.id, instance_id="shop", access_token="EAAtoken"
         )
     await bare.close()

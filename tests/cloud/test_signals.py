@@ -89,7 +89,7 @@ def test_the_workers_own_rate_holds_where_it_is_slower() -> None:
 async def test_who_wants_no_marketing_is_marked_until_it_resumes(wired: Wired) -> None:
     platform = wired.platform
     contact_id = (await platform.message(await platform.queued_message())).contact_id
-    contacts = Contacts(platform.database, platform.clock)
+    contacts = Contacts(platform.database, platform.queues, platform.clock)
     of_batches = batch_handlers(
         database=platform.database,
         queues=platform.queues,

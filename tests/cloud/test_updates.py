@@ -44,7 +44,7 @@ async def template(platform: Platform, event: str, at: int) -> Any:
 
 
 async def held(platform: Platform, id_: str = "shop") -> dict[str, str]:
-    numbers = CloudNumbers(platform.database, clock=platform.clock)
+    numbers = CloudNumbers(platform.database, platform.queues, clock=platform.clock)
     return {hold.what: hold.code for hold in await numbers.holds(platform.organization.id, id_)}
 
 
@@ -105,10 +105,14 @@ async def test_restrictions_hold_what_they_restrict_until_they_expire(platform):
 
 async def test_limit_and_quality_are_kept(platform):
     await told(platform, "phone_number_quality_update", {"event": "FLAGGED", "current_limit": "TIER_1K"}, subject="q")
-    state = await CloudNumbers(platform.database, clock=platform.clock).find(platform.organization.id, "shop")
+    state = await CloudNumbers(platform.database, platform.queues, clock=platform.clock).find(
+        platform.organization.id, "shop"
+    )
     assert (state.quality, state.messaging_limit) == ("FLAGGED", 1_000)
     await told(platform, "business_capability_update", {"max_daily_conversation_per_phone": -1}, subject="c")
-    state = await CloudNumbers(platform.database, clock=platform.clock).find(platform.organization.id, "shop")
+    state = await CloudNumbers(platform.database, platform.queues, clock=platform.clock).find(
+        platform.organization.id, "shop"
+    )
     assert state.messaging_limit is None
 
 
@@ -120,7 +124,7 @@ async def test_quality_is_of_the_number_that_is_named_and_a_limit_of_all(platfor
         )
     details = {"event": "FLAGGED", "current_limit": "TIER_1K", "display_phone_number": "551140000000"}
     await told(platform, "phone_number_quality_update", details)
-    numbers = CloudNumbers(platform.database, clock=platform.clock)
+    numbers = CloudNumbers(platform.database, platform.queues, clock=platform.clock)
     states = [await numbers.find(platform.organization.id, id_) for id_ in ("shop", "support")]
     assert [(state.quality, state.messaging_limit) for state in states] == [(None, 1_000), ("FLAGGED", 1_000)]
 

@@ -23,6 +23,7 @@ from berrante.messaging.messages import MessageStatus
 from berrante.messaging.organizations import Organizations
 from berrante.messaging.queues import QueueName
 from berrante.messaging.reconciler import Swept
+from tests.messaging.hooks import endpoint_at, log_of
 from tests.messaging.platform import Platform
 from tests.waiting import until
 
@@ -233,6 +234,7 @@ async def test_who_opts_out_after_the_freeze_is_not_written_to(platform: Platfor
         await consent.record(
             connection,
             organization_id=platform.organization.id,
+            contact_id=message.contact_id,
             address=message.address,
             state=consent.Consent.OPTED_OUT,
             evidence=consent.Evidence(source="test", at=datetime.now(UTC)),
@@ -332,9 +334,13 @@ async def test_a_scheduled_campaign_starts_by_itself(platform: Platform) -> None
     assert answer == Snooze(60_000)
     assert await platform.outgoing() == []
 
+    endpoint = await endpoint_at(platform, "http://127.0.0.1:9/", "campaign.*")
     platform.ahead_ms += 3_600_000
-    await platform.handle(CAMPAIGN, "tick", _tick(platform, campaign.id))
+    for _ in range(2):
+        await platform.handle(CAMPAIGN, "tick", _tick(platform, campaign.id))
     assert len(await platform.outgoing()) == 1
+    assert [each.event for each in await log_of(platform, endpoint)] == ["campaign.started"]
+    assert (await platform.queues.webhook.counts())[State.WAITING] == 1
 
 
 async def test_quiet_hours_that_begin_hold_a_message_that_waits(platform: Platform) -> None:

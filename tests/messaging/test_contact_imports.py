@@ -47,7 +47,7 @@ async def _rejected(platform: Platform, done: ContactImport) -> list[Rejected]:
 
 
 async def _contacts(platform: Platform) -> dict[str, Contact]:
-    found = await Contacts(platform.database).search(platform.organization.id, Search(limit=500))
+    found = await Contacts(platform.database, platform.queues).search(platform.organization.id, Search(limit=500))
     return {contact.address: contact for contact in found}
 
 
@@ -76,7 +76,7 @@ async def test_a_file_becomes_contacts_and_each_bad_row_a_reason(platform: Platf
     ana, other = found["+5511987654321"], found["+5585987654321"]
     assert (ana.name, ana.tags, ana.fields) == ("Ana Souza", ["b", "c", "vip"], {"cidade": "Recife"})
     assert (ana.consent, other.consent) == (Consent.OPTED_IN, Consent.OPTED_OUT)
-    (log,) = await Contacts(platform.database).consents(platform.organization.id, ana.id)
+    (log,) = await Contacts(platform.database, platform.queues).consents(platform.organization.id, ana.id)
     assert (log.state, log.source, log.by) == ("opted_in", "site", "key 1")
     assert await platform.count("opt_outs") == 1
     assert await platform.count("contact_import_chunks") == 0
@@ -187,7 +187,7 @@ async def test_rows_beyond_the_most_fail_the_rest(platform: Platform, monkeypatc
 
 
 async def test_a_list_brings_nobody_back_who_was_erased_or_opted_out(platform: Platform) -> None:
-    service, ours = Contacts(platform.database), platform.organization.id
+    service, ours = Contacts(platform.database, platform.queues), platform.organization.id
     erased, out = [
         await service.create(organization_id=ours, instance_id="sales", address=f"+551198765432{n}") for n in (1, 2)
     ]
@@ -208,7 +208,7 @@ async def test_a_list_brings_nobody_back_who_was_erased_or_opted_out(platform: P
 
 
 async def test_what_a_list_says_holds_at_every_number_and_what_was_said_later_stays(platform: Platform) -> None:
-    service, ours = Contacts(platform.database), platform.organization.id
+    service, ours = Contacts(platform.database, platform.queues), platform.organization.id
     await Instances(platform.database).create(organization_id=ours, id="support")
     other = await service.create(organization_id=ours, instance_id="support", address="+5511987654321")
     for number, instance_id in ((2, "sales"), (3, "support")):
@@ -235,7 +235,7 @@ async def test_what_a_list_says_holds_at_every_number_and_what_was_said_later_st
 
 async def test_a_contact_that_would_hold_too_much_is_refused_and_left(platform: Platform) -> None:
     ours = platform.organization.id
-    await Contacts(platform.database).create(
+    await Contacts(platform.database, platform.queues).create(
         organization_id=ours,
         instance_id="sales",
         address="+5511987654321",
@@ -247,8 +247,71 @@ async def test_a_contact_that_would_hold_too_much_is_refused_and_left(platform: 
     assert "at most 50" in (await _rejected(platform, done))[0].reason
 
 
+@pytest.mark.parametrize(
+    ("fields", "tags", "cells", "counts"),
+    [
+        ({}, [f"t{n}" for n in range(48)], "a;b,", (1, 0)),
+        ({}, [f"t{n}" for n in range(49)], "a;b,", (0, 1)),
+        ({}, [f"t{n}" for n in range(50)], "t1;t2,", (1, 0)),
+        ({f"f{n}": "é" * 780 for n in range(10)}, [], f",{'x' * 300}", (1, 0)),
+        ({f"f{n}": "é" * 780 for n in range(10)}, [], f",{'x' * 900}", (0, 1)),
+    ],
+    ids=["48 tags and 2", "49 tags and 2", "50 tags and 2 of them", "room for a field", "no room for a field"],
+)
+async def test_what_has_no_room_is_told_from_what_just_has(
+    platform: Platform, fields: dict[str, str], tags: list[str], cells: str, counts: tuple[int, int]
+) -> None:
+    await Contacts(platform.database, platform.queues).create(
+        organization_id=platform.organization.id,
+        instance_id="sales",
+        address="+5511987654321",
+        fields=fields,
+        tags=tags,
+    )
+    done = await _imported(platform, f"phone,tags,note\n+5511987654321,{cells}\n")
+    assert (done.updated, done.rejected) == counts
+
+
+async def test_a_row_that_says_nothing_new_leaves_its_contact_alone(platform: Platform) -> None:
+    header = "phone,name,language,tags,consent,consent_source,consent_at,city"
+    row = "+5511987654321,Ana,pt-BR,vip,opted_in,site,2026-01-31,Recife"
+
+    async def version(line: str) -> object:
+        done = await _imported(platform, f"{header}\n{line}\n")
+        assert (done.created + done.updated, done.rejected) == (1, 0)
+        async with platform.database.begin() as connection:
+            return (await connection.exec_driver_sql("SELECT xmin::text FROM contacts")).scalar_one()
+
+    first = await version(row)
+    for same in (row + ",", "+5511987654321,,,,,,,", row.replace("vip", "vip;vip")):
+        assert await version(same) == first, same
+    for old, new in (("Ana", "Bia"), ("pt-BR", "es"), ("vip", "new"), ("Recife", "Olinda"), ("opted_in", "opted_out")):
+        changed = await version(row.replace(old, new))
+        assert changed != first, new
+        first = changed
+
+
+async def test_a_name_from_a_profile_that_a_file_confirms_is_the_organizations_own(platform: Platform) -> None:
+    await platform.handle(
+        QueueName.MESSAGE,
+        "incoming",
+        {
+            "organizationId": str(platform.organization.id),
+            "instanceId": "sales",
+            "from": "+5511987654321",
+            "content": "Oi",
+            "messageId": "m1",
+            "sentAt": platform.clock(),
+            "fromName": "Ana",
+        },
+    )
+    await _imported(platform, "phone,name\n+5511987654321,Ana\n")
+    async with platform.database.begin() as connection:
+        assert (await connection.exec_driver_sql("SELECT name_given FROM contacts")).scalar_one() is True
+
+
 async def test_an_export_is_read_back_as_it_was(platform: Platform) -> None:
-    service, ours = Contacts(platform.database), platform.organization.id
+    service, ours = Contacts(platform.database, platform.queues), platform.organization.id
     await service.create(
         organization_id=ours,
         instance_id="sales",

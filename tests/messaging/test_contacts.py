@@ -25,7 +25,7 @@ _SAID = Evidence(source="shop counter", text="yes, write to me", at=datetime(202
 
 
 def _service(platform: Platform) -> Contacts:
-    return Contacts(platform.database, platform.clock)
+    return Contacts(platform.database, platform.queues, platform.clock)
 
 
 async def _made(platform: Platform, address: str = "+5511987654321", **more: object) -> Contact:

@@ -11,6 +11,7 @@ from sqlalchemy import update
 from berrante.engine import Snooze
 from berrante.messaging.endpoints import Sender
 from berrante.messaging.endpoints.models import webhook_endpoints
+from berrante.messaging.endpoints.outcomes import find
 from berrante.messaging.errors import Invalid, Missing, WrongState
 from berrante.messaging.organizations import Organizations
 from tests.messaging.hooks import (
@@ -166,8 +167,10 @@ async def test_another_organizations_endpoints_and_deliveries_are_out_of_reach(p
     ):
         with pytest.raises(Missing):
             await attempt
-    same = await endpoints.get(platform.organization.id, endpoint.id)
-    assert (same.secret, same.disabled_at) == (endpoint.secret, None)
+    async with platform.database.begin() as connection:
+        due = await find(connection, told.delivery_id)
+    assert due is not None
+    assert (due.keys(datetime.now(UTC)), due.disabled_reason) == ([endpoint.secret], None)
 
 
 async def test_an_endpoint_that_is_deleted_takes_its_deliveries_with_it(platform: Platform) -> None:

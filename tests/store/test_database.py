@@ -2,9 +2,10 @@
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection
 from sqlalchemy.exc import DBAPIError
 
-from berrante.store import Database
+from berrante.store import Database, idle_connections
 from berrante.store.database import asyncpg_url
 from tests.conftest import OwnServer
 from tests.waiting import until
@@ -49,4 +50,42 @@ async def test_a_database_that_was_killed_and_returns_is_used_again(own_postgres
         return True
 
     assert await until(answers)
+    await database.close()
+
+
+async def _backend(database: Database) -> int:
+    async with database.begin() as connection:
+        return int((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+
+
+async def test_a_connection_that_was_closed_while_it_was_idle_is_replaced_unseen(database_url: str) -> None:
+    database, other = Database(database_url, pool_size=1), Database(database_url)
+    before = await _backend(database)
+    async with other.begin() as connection:
+        await connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": before})
+
+    async def is_gone() -> bool:
+        async with other.begin() as connection:
+            left = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid")
+            return (await connection.execute(left, {"pid": before})).scalar_one() == 0
+
+    assert await until(is_gone)
+    assert await _backend(database) != before
+    await database.close()
+    await other.close()
+
+
+async def test_a_connection_that_does_not_answer_after_some_idleness_is_replaced_unseen(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(database_url, pool_size=1)
+    before = await _backend(database)
+    assert await _backend(database) == before  # used again without a question
+
+    def silent(_: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(idle_connections, "_TRUSTED_S", 0.0)
+    monkeypatch.setattr(AsyncAdapt_asyncpg_connection, "ping", silent)
+    assert await _backend(database) != before
     await database.close()

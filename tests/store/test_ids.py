@@ -1,5 +1,6 @@
 """UUIDv7: order, shape and what happens when the clock does not help."""
 
+import os
 from uuid import RFC_4122
 
 from hypothesis import given
@@ -38,3 +39,19 @@ def test_ids_of_a_process_differ() -> None:
 
     assert len(set(made)) == 10_000
     assert made == sorted(made)
+
+
+def test_a_forked_process_makes_other_ids() -> None:
+    ids = IdMaker(now_ms=lambda: 1_000)
+    ids()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:  # the child: the same counter in the same millisecond, so that only the random bits tell them apart
+        os.write(writing, ids().bytes)
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reading, 16)
+    os.close(reading)
+    os.close(writing)
+
+    assert ids().bytes != theirs

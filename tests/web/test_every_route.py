@@ -35,12 +35,14 @@ def routes(application: Application) -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
-async def things_of(application: Application, owner: Tenant, name: str) -> dict[str, str]:
+async def things_of(
+    application: Application, owner: Tenant, name: str, *, phone: str = "+5511987654321"
+) -> dict[str, str]:
     """One of everything that a path can name, by the name of the path's parameter."""
     ana = await person(application, owner.organization_id, Role.AGENT, f"agent@{name}.example")
     await application.instances.create(organization_id=owner.organization_id, id=name)
     message_id = await application.outbound.send(
-        organization_id=owner.organization_id, instance_id=name, to="+5511987654321", text=f"secret of {name}"
+        organization_id=owner.organization_id, instance_id=name, to=phone, text=f"secret of {name}"
     )
     message = await application.messages.get(owner.organization_id, message_id)
     assert message is not None
@@ -52,10 +54,10 @@ async def things_of(application: Application, owner: Tenant, name: str) -> dict[
         instance_id=name,
         name=f"secret of {name}",
         body="Oi",
-        recipients=["+5511987654321"],
+        recipients=[phone],
     )
     begun = await application.contact_imports.begin(
-        io.BytesIO(b"phone\n+5511987654321\n"), organization_id=owner.organization_id, instance_id=name
+        io.BytesIO(f"phone\n{phone}\n".encode()), organization_id=owner.organization_id, instance_id=name
     )
     told = {
         "queue": "outbound",

@@ -2,15 +2,19 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
+from sqlalchemy import select, update
 
 from berrante.app import Application
 from berrante.engine import Snooze
 from berrante.messaging import audit
 from berrante.messaging.campaigns.handler import CampaignHandler
+from berrante.messaging.campaigns.models import campaign_recipients, campaigns
 from berrante.messaging.errors import QuotaExceeded
 from berrante.messaging.limits import RateLimiter
+from berrante.messaging.messages.models import messages
 from berrante.messaging.quotas import Quota, admit_contacts
 from tests.app.process import client_of, settings_for
 from tests.conftest import OwnServer
@@ -204,3 +208,59 @@ async def test_a_campaign_is_counted_too_when_it_resumes_runs_again_or_starts_by
     begun = await campaigns.get(acme.organization_id, timed.id)
     assert begun is not None
     assert (begun.status, begun.reason) == ("running", None)
+
+
+async def test_start_resume_and_retry_over_the_quota_are_refused_and_change_nothing(application: Application) -> None:
+    acme = await tenant(application)
+    await application.instances.create(organization_id=acme.organization_id, id="sales")
+    own = {"organization_id": acme.organization_id, "instance_id": "sales", "body": "Oi"}
+    draft, paused, ended, running = [
+        (await application.campaigns.create(**own, name=name, recipients=[f"+551198765432{place}"])).id
+        for place, name in enumerate(("draft", "paused", "ended", "running"))
+    ]
+    for id_ in (paused, ended, running):
+        await application.campaigns.start(acme.organization_id, id_)
+    await application.campaigns.pause(acme.organization_id, paused)
+    await _end_with_a_failure(application, ended)
+    await _quota(application, acme.organization_id, campaigns_running=1)
+
+    async with client_of(application) as client:
+        for move, id_ in (("start", draft), ("resume", paused), ("retry", ended)):
+            answer = await client.post(f"/v1/campaigns/{id_}/{move}", headers=acme.headers)
+            assert error(answer) == (429, "quota_exceeded"), move
+            assert answer.json()["error"]["details"] == {"quota": "running campaigns", "limit": 1, "used": 1}
+            assert int(answer.headers["Retry-After"]) > 0
+            assert (answer.headers["X-RateLimit-Limit"], answer.headers["X-RateLimit-Remaining"]) == ("1", "0")
+            assert answer.headers["X-RateLimit-Reset"] == answer.headers["Retry-After"]
+        shown = [
+            (await client.get(f"/v1/campaigns/{id_}", headers=acme.headers)).json() for id_ in (draft, paused, ended)
+        ]
+        assert [each["status"] for each in shown] == ["draft", "paused", "finished"]
+        async with application.database.begin() as connection:
+            mine = select(campaign_recipients.c.status, campaign_recipients.c.attempt).where(
+                campaign_recipients.c.campaign_id == ended
+            )
+            assert [tuple(row) for row in await connection.execute(mine)] == [("written", 1)]
+
+        await application.campaigns.cancel(acme.organization_id, running)
+        again = await client.post(f"/v1/campaigns/{ended}/retry", headers=acme.headers)
+        assert (again.status_code, again.json()) == (200, {"recipients": 1})
+
+
+async def _end_with_a_failure(application: Application, campaign_id: UUID) -> None:
+    """Write to the campaign's one recipient, and let it be that the message failed and the campaign ended."""
+    job = await application.queues.campaign.get(f"campaign-{campaign_id}")
+    assert job is not None
+    handler = CampaignHandler(
+        database=application.database,
+        queues=application.queues,
+        gateways=application.gateways,
+        clock=application.connection.now_ms,
+    )
+    await handler(job)
+    message = select(campaign_recipients.c.message_id).where(campaign_recipients.c.campaign_id == campaign_id)
+    async with application.database.begin() as connection:
+        failed = update(messages).where(messages.c.id == message.scalar_subquery()).values(status="failed")
+        assert (await connection.execute(failed)).rowcount == 1
+        over = {"status": "finished", "finished_at": datetime.now(UTC)}
+        await connection.execute(update(campaigns).where(campaigns.c.id == campaign_id).values(over))

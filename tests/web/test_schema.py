@@ -1,58 +1,19 @@
 """The OpenAPI document is kept: whatever is asked, no 5xx, and no answer outside its schema."""
 
-import asyncio
 import os
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
+from jsonschema_rs import Draft202012Validator
 
-from berrante.app import Application
-from berrante.web.app import create_app
-from tests.app.process import settings_for
 from tests.web.access import PASSWORD, owner_headers, tenant
+from tests.web.side import Side, keeps_the_document
 
 _EXAMPLES = int(os.environ.get("BERRANTE_SCHEMA_EXAMPLES", "8"))
-_CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 #: Their answers are a report of the engines, or Meta's.
 _ELSEWHERE = ("/health", "/webhooks/", "/metrics")
-
-
-class Side:
-    """An application on a loop of its own, which a synchronous test can ask."""
-
-    def __init__(self, **urls: str) -> None:
-        self._runner = asyncio.Runner()
-        self._opening = Application.open(settings_for(**urls, requests_per_minute=0))
-        self.application = self._runner.run(self._opening.__aenter__())
-        app = create_app(self.application)
-        self.document: dict[str, Any] = app.openapi()
-        transport = httpx.ASGITransport(app, raise_app_exceptions=True)
-        self._client = httpx.AsyncClient(transport=transport, base_url="http://test")
-        self.key = self._runner.run(tenant(self.application)).headers
-        self.owner = self._runner.run(owner_headers(self.application, self._client))
-
-    def ask(self, **request: Any) -> httpx.Response:
-        return self._runner.run(self._asked(request))
-
-    async def _asked(self, request: dict[str, Any]) -> httpx.Response:
-        answer = await self._client.request(**request)
-        await answer.request.aread()  # a form's body is a stream, and the checks want to show it
-        return answer
-
-    def close(self) -> None:
-        self._runner.run(self._client.aclose())
-        self._runner.run(self._opening.__aexit__(None, None, None))
-        self._runner.close()
 
 
 @pytest.fixture
@@ -62,34 +23,17 @@ def side(redis_url: str, database_url: str, prefix: str) -> Iterator[Side]:
     side.close()
 
 
-def _keeps_the_document(side: Side, operation: Any, headers: dict[str, str]) -> None:
-    @settings(
-        max_examples=_EXAMPLES,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=operation.as_strategy())
-    def answers(case: schemathesis.Case) -> None:
-        request = case.as_transport_kwargs(base_url="http://test", headers=headers)
-        request.pop("cookies", None)
-        if isinstance(request.get("data"), bytes | str):
-            request["content"] = request.pop("data")
-        case.validate_response(side.ask(**request), checks=_CHECKS)
-
-    answers()
-
-
 def test_every_answer_is_one_that_the_document_foresees(side: Side) -> None:
     schema = schemathesis.openapi.from_dict(side.document)
     asked: set[str] = set()
+    key = side.run(tenant(side.application)).headers
+    owner = side.run(owner_headers(side.application, side.client))
     for result in schema.get_all_operations():
         operation = result.ok()
         if operation.path.startswith(_ELSEWHERE):
             continue
-        _keeps_the_document(side, operation, side.owner if operation.path.startswith("/v1/organizations") else side.key)
+        headers = owner if operation.path.startswith("/v1/organizations") else key
+        keeps_the_document(side, operation.as_strategy(), headers, examples=_EXAMPLES)
         asked.add(f"{operation.method.upper()} {operation.path}")
     assert {"GET /v1/messages", "POST /v1/people", "PATCH /v1/organizations/{organization_id}"} <= asked
 
@@ -107,3 +51,32 @@ def test_every_operation_is_described(side: Side) -> None:
                 body = described["responses"]["422"]["content"]["application/json"]["schema"]
                 assert body == {"$ref": "#/components/schemas/ErrorOut"}, where
     assert PASSWORD not in str(side.document)
+
+
+def test_every_body_has_an_example_that_is_of_its_schema(side: Side) -> None:
+    for path, item in side.document["paths"].items():
+        for method, described in item.items():
+            bodies = {"body": described.get("requestBody", {}), **described["responses"]}
+            for status, body in bodies.items():
+                for kind, content in body.get("content", {}).items():
+                    where = f"{method} {path} {status} {kind}"
+                    if kind == "application/json":
+                        whole = {**content["schema"], "components": side.document["components"]}
+                        for example in examples_of(content, side.document):
+                            assert list(Draft202012Validator(whole).iter_errors(example)) == [], f"{where}: {example}"
+                    elif kind == "text/csv":
+                        assert "\n" in content["example"], where
+            for parameter in described.get("parameters", []):
+                assert parameter.get("description"), f"{method} {path} {parameter['name']}"
+
+
+def examples_of(content: dict[str, Any], document: dict[str, Any]) -> list[Any]:
+    """Return the examples of a body, or those that its model has itself."""
+    if "example" in content:
+        return [content["example"]]
+    if "examples" in content:
+        return [each["value"] for each in content["examples"].values()]
+    schema = content["schema"]
+    while "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    return [schema["example"]] if "example" in schema else schema["examples"]

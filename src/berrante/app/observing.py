@@ -33,7 +33,7 @@ def observed(name: QueueName, handler: Handler) -> Handler:
 
 
 def observed_batch(name: QueueName, handler: BatchHandler) -> BatchHandler:
-    """Do the same for a handler of batches: each job is told of within its own trace."""
+    """Do the same for a handler of batches: each job is told of with its own trace."""
     tell = _TELL[name]
 
     async def handle(jobs: Sequence[Job]) -> object:
@@ -42,15 +42,15 @@ def observed_batch(name: QueueName, handler: BatchHandler) -> BatchHandler:
         by_job = outcomes if isinstance(outcomes, Mapping) else {}
         for job in jobs:
             data, outcome = job.data, by_job.get(job.id)
-            with trace.continued(job.trace_context):
-                tell(job, data if isinstance(data, Mapping) else {}, outcome if isinstance(outcome, Mapping) else {})
+            # What is told carries the job's own trace, see ``about``: there is none of the batch.
+            tell(job, data if isinstance(data, Mapping) else {}, outcome if isinstance(outcome, Mapping) else {})
         return outcomes
 
     return handle
 
 
 def _message(job: Job, data: _Told, outcome: _Told) -> None:
-    if "status" not in outcome:
+    if "status" not in outcome or not events.MESSAGE_RECEIVED.is_on:  # all of these are of one level
         return
     if job.name == "receipt":
         events.MESSAGE_STATUS(

@@ -1,11 +1,12 @@
 """What each kind of process runs, from its start to its orderly end."""
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from berrante import __version__
 from berrante.app.application import Application
@@ -23,6 +24,8 @@ from berrante.telemetry import events
 from berrante.web.app import create_app, create_health_app
 
 Prepare = Callable[[Application, str], Awaitable[None]]
+
+_COLLECT_EVERY: Final = 10_000  # objects made; Python's own is 700
 
 
 async def up(settings: Settings, *, prepare: Prepare) -> None:
@@ -109,8 +112,20 @@ def _private(application: Application, stop: asyncio.Event) -> list[Coroutine[An
     return [serve(create_health_app(application), listener, until=stop)]
 
 
+def _spare_the_collector() -> None:
+    """Have Python's cyclic collector leave alone what is there before the work begins, and look less often.
+
+    Modules, routes and tables stay until the end. To walk over them again and again costs requests and jobs pauses of
+    tens of milliseconds, and finds nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_EVERY, 20, 20)
+
+
 async def _together(stop: asyncio.Event, *parts: Coroutine[Any, Any, None]) -> None:
     """Run the parts until all ended; when one ends or raises, the others are asked to stop."""
+    _spare_the_collector()
     tasks = [asyncio.create_task(part) for part in parts]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

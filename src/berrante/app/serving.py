@@ -48,6 +48,7 @@ async def serve(
         log_config=None,
         access_log=False,
         lifespan="on",
+        ws="none",
         server_header=False,
         proxy_headers=True,
         forwarded_allow_ips=trusted_proxies,

@@ -1,9 +1,6 @@
 """What follows from what sending found out, beside the message itself: paces, contacts, log lines."""
 
-from sqlalchemy import func, update
-
 from berrante.messaging.clock import Clock, moment
-from berrante.messaging.contacts.models import contacts
 from berrante.messaging.instances import Instances
 from berrante.messaging.outbound.pacing import Pacing
 from berrante.messaging.outbound.signals import Held, RateChanged, Signal, Suppressed
@@ -35,23 +32,7 @@ class Signals:
                 if instance is not None:
                     await self._pacing.apply(instance, instance.configuration)
             case Suppressed(contact_id=contact_id, code=code, reason=reason):
-                await self._suppress(signal)
                 events.CONTACT_SUPPRESSED(**of, contact_id=str(contact_id), code=code, reason=reason)
             case Held(hold=hold):
                 until = None if hold.until_ms is None else moment(hold.until_ms).isoformat()
                 events.NUMBER_HELD(**of, what=hold.what, code=hold.code, reason=hold.reason, until=until)
-
-    async def _suppress(self, signal: Suppressed) -> None:
-        now = moment(self._clock())
-        statement = (
-            update(contacts)
-            .where(contacts.c.organization_id == signal.organization_id, contacts.c.id == signal.contact_id)
-            .where(contacts.c.erased_at.is_(None))
-            .values(
-                suppressed_at=func.coalesce(contacts.c.suppressed_at, now),
-                suppression_reason=signal.reason,
-                updated_at=now,
-            )
-        )
-        async with self._database.begin() as connection:
-            await connection.execute(statement)

@@ -22,7 +22,7 @@ class Job:
     Inside a handler, ``lock_lost`` is set once another worker may run the job: stop, since the outcome will not count.
     """
 
-    __slots__ = ("_connection", "_data", "_hash", "_keys", "_lost", "id", "token")
+    __slots__ = ("_connection", "_data", "_hash", "_keys", "_lost", "_options", "id", "token")
 
     def __init__(
         self, job_id: str, hash_: Mapping[bytes, bytes], *, connection: Connection, keys: QueueKeys, token: str = ""
@@ -34,6 +34,7 @@ class Job:
         self._connection = connection
         self._keys = keys
         self._data: Json = ...
+        self._options: JobOptions | None = None
 
     def __repr__(self) -> str:
         return f"<Job {self.queue_name}/{self.id} {self.name!r}>"
@@ -80,7 +81,9 @@ class Job:
     @property
     def options(self) -> JobOptions:
         """How the job is to be run."""
-        return read_options(self._hash.get(b"opts"), job_id=self.id)
+        if self._options is None:
+            self._options = read_options(self._hash.get(b"opts"), job_id=self.id)
+        return self._options
 
     @property
     def raw_options(self) -> Json:
@@ -186,6 +189,9 @@ class Job:
     @property
     def trace_context(self) -> str | None:
         """The trace that it belongs to, as its producer wrote it (BullMQ's ``tm``); see ``tracing``."""
+        raw = self._hash.get(b"opts")
+        if raw is None or b'"tm"' not in raw:
+            return None
         options = self.raw_options
         trace = options.get("tm") if isinstance(options, dict) else None
         return trace if isinstance(trace, str) else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from berrante.engine.cancellation import ask
 from berrante.engine.errors import JobMissing, JobNotInState, QueueBusy
@@ -225,9 +225,12 @@ class Queue(QueueView):
     def _trace(self) -> str | None:
         return self.trace_context() if self.trace_context else None
 
-    def with_id(self, job_id: str) -> JobOptions:
-        """Return the queue's default options with an id."""
-        return replace(self.defaults, job_id=job_id)
+    def with_id(self, job_id: str, **changes: Any) -> JobOptions:  # noqa: ANN401  fields of JobOptions
+        """Return the queue's default options with an id, and with other changes.
+
+        >>> options = queue.with_id("order-7", group="sales")  # doctest: +SKIP
+        """
+        return replace(self.defaults, job_id=job_id, **changes)
 
 
 def _added(answer: object, name: str) -> str:

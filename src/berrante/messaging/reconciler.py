@@ -19,6 +19,7 @@ from berrante.messaging.endpoints.events import EventType
 from berrante.messaging.endpoints.jobs import deliver_job
 from berrante.messaging.endpoints.messages import became
 from berrante.messaging.endpoints.models import webhook_deliveries
+from berrante.messaging.instance_states import review_all
 from berrante.messaging.lost_jobs import LostJobs, Whereabouts
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.status import OPEN, MessageStatus
@@ -38,13 +39,14 @@ _Rows = Sequence[Row[Any]]
 
 @dataclass(kw_only=True, slots=True)
 class Swept:
-    """What one sweep did: jobs added again by queue, and rows whose jobs had failed for good."""
+    """What one sweep did: jobs added again by queue, rows whose jobs had failed for good, changed numbers told of."""
 
     messages: int = 0
     runs: int = 0
     campaigns: int = 0
     webhooks: int = 0
     failed: int = 0
+    standings: int = 0
 
 
 class Reconciler:
@@ -84,6 +86,7 @@ class Reconciler:
         ).where(webhook_deliveries.c.status == "pending", webhook_deliveries.c.due_at < before)
         await self._each(pending, webhook_deliveries.c.id, lambda rows: self._webhooks(rows, swept))
         await self._forget()
+        swept.standings = await review_all(self._database, self._queues, now=moment(self._clock()))
         return swept
 
     async def _forget(self) -> None:

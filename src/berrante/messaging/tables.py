@@ -17,6 +17,7 @@ from berrante.messaging.contact_imports.models import contact_import_chunks, con
 from berrante.messaging.contacts.models import consents, contacts, opt_outs
 from berrante.messaging.endpoints.models import webhook_deliveries, webhook_endpoints
 from berrante.messaging.idempotency.models import idempotency_keys
+from berrante.messaging.instance_states.models import instance_states
 from berrante.messaging.instances.models import instances
 from berrante.messaging.messages.models import message_prices, messages
 from berrante.messaging.organizations.models import organizations
@@ -46,6 +47,7 @@ __all__ = [
     "contact_imports",
     "contacts",
     "idempotency_keys",
+    "instance_states",
     "instances",
     "message_prices",
     "messages",

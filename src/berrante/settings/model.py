@@ -93,9 +93,9 @@ class Settings(BaseSettings):
     )
     encryption_key: SecretStr | None = Field(
         None,
-        description="Seals access tokens and app secrets in the database: 32 bytes in base64, of `berrante "
-        "encryption-key`; the same in all processes. Of several, with commas between, the first seals, all open. "
-        "Without it an embedded database gets one in the data folder, and another stores no tokens.",
+        description="Seals access tokens, app secrets and secrets of webhooks in the database: 32 bytes in base64, "
+        "of `berrante encryption-key`; the same in all processes. Of several, with commas between, the first seals, "
+        "all open. Without it an embedded database gets one in the data folder, and another stores no tokens.",
     )
     media_dir: Path | None = Field(
         None, description="Folder of files that came with messages or are to be sent; else `media` in the data folder."

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import QueuePool
 
 from berrante.store.encryption import Cipher
+from berrante.store.idle_connections import watch_idle
 from berrante.store.sealed import use_cipher
 from berrante.store.tenancy import SETTING, WEB_ROLE
 
@@ -66,8 +67,9 @@ class About(NamedTuple):
 class Database:
     """A pool of connections to PostgreSQL; making one does no I/O.
 
-    A connection that was lost while it was idle is replaced unseen (a ping before use), so a database that restarts
-    is survived. ``cipher`` seals and opens the secrets of ``Sealed`` columns.
+    A connection that was lost while it was idle is replaced unseen, so a database that restarts is survived: one that
+    knows that it is closed at once, and one that was idle for seconds is asked before it is used. ``cipher`` seals and
+    opens the secrets of ``Sealed`` columns.
 
     Example::
 
@@ -82,7 +84,6 @@ class Database:
             asyncpg_url(url),
             pool_size=pool_size,
             max_overflow=pool_size,
-            pool_pre_ping=True,
             hide_parameters=True,  # an error must not carry message texts into logs and dead letters
             connect_args={
                 "timeout": connect_timeout_s,
@@ -90,6 +91,7 @@ class Database:
                 "async_creator_fn": _connected,
             },
         )
+        watch_idle(self.engine)
         self.cipher = cipher
         if cipher is not None:
             use_cipher(self.engine, cipher)

@@ -1,6 +1,6 @@
 """UUIDv7 (RFC 9562): keys that sort by the time they were made."""
 
-import secrets
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -23,9 +23,9 @@ class IdMaker:
     (True, 7, '01234567-89ab')
     """
 
-    def __init__(self, *, now_ms: Callable[[], int], random_bits: Callable[[int], int] = secrets.randbits) -> None:
+    def __init__(self, *, now_ms: Callable[[], int], random_bits: Callable[[int], int] | None = None) -> None:
         self._now_ms = now_ms
-        self._random_bits = random_bits
+        self._random_bits = random_bits or _Randomness()
         self._lock = threading.Lock()
         self._ms = -1
         self._counter = 0
@@ -48,6 +48,27 @@ class IdMaker:
             if self._counter >> _COUNTER_BITS:
                 self._ms, self._counter = self._ms + 1, 0
         return self._ms, self._counter
+
+
+class _Randomness:
+    """Random bits of the operating system, fetched many at a time: a call to it costs as much as the rest of an id."""
+
+    def __init__(self) -> None:
+        self._bytes = b""
+        self._at = 0
+        os.register_at_fork(after_in_child=self._forget)
+
+    def __call__(self, bits: int) -> int:
+        end = self._at + (bits + 7) // 8
+        if end > len(self._bytes):
+            self._bytes, self._at, end = os.urandom(4_096), 0, (bits + 7) // 8
+        found = int.from_bytes(self._bytes[self._at : end], "big") & ((1 << bits) - 1)
+        self._at = end
+        return found
+
+    def _forget(self) -> None:
+        # A child that went on with its parent's bits would make its parent's ids.
+        self._bytes, self._at = b"", 0
 
 
 new_id: Final = IdMaker(now_ms=lambda: time.time_ns() // 1_000_000)

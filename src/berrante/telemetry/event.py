@@ -41,5 +41,7 @@ class LogEvent:
     def __call__(self, **fields: Any) -> None:  # noqa: ANN401  whatever can be printed
         if unknown := fields.keys() - set(self.fields):
             raise UnknownField(self.name, unknown)
+        if not self.is_on:
+            return
         given = {name: value for name, value in fields.items() if value is not None}
         getattr(_logger, self.level)(self.name, **given)

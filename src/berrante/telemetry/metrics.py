@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -44,6 +45,11 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        # The children are kept: to look one up by its labels costs more than to count.
+        self._jobs_of = cache(self.jobs.labels)
+        self._wait_of = cache(self.wait.labels)
+        self._run_of = cache(self.run.labels)
+        self._end_to_end_of = cache(self.end_to_end.labels)
         self.stalled = Counter("berrante_jobs_stalled", "Jobs whose worker fell silent.", ("queue",), registry=registry)
         self.troubles = Counter(
             "berrante_troubles",
@@ -117,7 +123,7 @@ class Metrics:
                 self._waited(queue, job)
             case told.JobCompleted(job=job):
                 self._ended(queue, "completed", notice.ran_ms)
-                self.end_to_end.labels(queue).observe(max(0.0, time.time() - job.timestamp_ms / 1_000))
+                self._end_to_end_of(queue).observe(max(0.0, time.time() - job.timestamp_ms / 1_000))
             case told.JobRetried() | told.JobFailed() | told.JobSnoozed():
                 self._ended(queue, _OUTCOMES[type(notice)], notice.ran_ms)
             case told.JobHandedBack():
@@ -193,11 +199,11 @@ class Metrics:
             due_ms = job.timestamp_ms + job.options.delay_ms
         except InvalidPayload:
             return
-        self.wait.labels(queue).observe(max(0.0, (job.processed_on_ms - due_ms) / 1_000))
+        self._wait_of(queue).observe(max(0.0, (job.processed_on_ms - due_ms) / 1_000))
 
     def _ended(self, queue: str, outcome: str, ran_ms: int) -> None:
-        self.jobs.labels(queue, outcome).inc()
-        self.run.labels(queue).observe(ran_ms / 1_000)
+        self._jobs_of(queue, outcome).inc()
+        self._run_of(queue).observe(ran_ms / 1_000)
 
 
 _OUTCOMES: Final[dict[type[told.Notice], str]] = {

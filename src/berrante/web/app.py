@@ -14,6 +14,7 @@ from berrante.web import (
     board,
     board_access,
     errors,
+    examples,
     health,
     idempotency,
     login,
@@ -47,6 +48,7 @@ def create_app(application: Services) -> FastAPI:
         return {"name": "berrante", "version": __version__, "health": "/health", "openapi": "/openapi.json"}
 
     idempotency.describe(app)
+    examples.describe(app)
     app.add_middleware(idempotency.Idempotency)
     app.add_middleware(BodyLimits)
     app.add_middleware(_Observed)

@@ -44,6 +44,12 @@ def _shown(description: str, code: str, message: str, **details: object) -> dict
     }
 
 
+_LIMITED: Final = {
+    "Retry-After": "Seconds after which it is worth to ask again.",
+    "X-RateLimit-Limit": "What the organization, or the key in a minute, may use.",
+    "X-RateLimit-Remaining": "What is left of it.",
+    "X-RateLimit-Reset": "Seconds until all of it is there again.",
+}
 #: What any route may answer; a router takes it as ``responses``.
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     400: _shown("The request cannot be read.", "bad_request", "the body is no JSON"),
@@ -53,6 +59,9 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     409: _shown("It clashes with what is there.", "taken", "instance 'sales' exists already: choose another"),
     413: _shown("The body is too large.", "body_too_large", "the body has more than 262144 bytes"),
     422: _shown("A value cannot be accepted.", "invalid", "name has 0 characters: give 1 to 200"),
-    429: _shown("Too many requests, or a quota is used up.", "rate_limited", "too many requests", limit=6000),
+    429: {
+        **_shown("Too many requests, or a quota is used up.", "rate_limited", "too many requests", limit=6000),
+        "headers": {name: {"description": said, "schema": {"type": "integer"}} for name, said in _LIMITED.items()},
+    },
     503: _shown("Redis or the database is away.", "unavailable", "the database is away: try again soon"),
 }

@@ -17,10 +17,13 @@ from berrante.engine.connection import is_unavailable
 from berrante.gateways.cloud import MalformedWebhook, digest_in, parse, verify_signature
 from berrante.gateways.protocol import EventSink
 from berrante.messaging.outage import is_away
+from berrante.web.error_model import ERRORS
 from berrante.web.errors import answer, unexpected
 from berrante.web.services import services
 
-router = APIRouter(tags=["webhooks"])
+router = APIRouter(
+    tags=["webhooks"], responses={status: ERRORS[status] for status in (400, 401, 403, 404, 413, 422, 503)}
+)
 
 MAX_BODY: Final = 3 * 1024 * 1024  # bytes; Meta's own limit of a webhook
 
@@ -63,7 +66,12 @@ class WebhookServices(Protocol):
     def unknowns(self) -> Unknowns: ...
 
 
-@router.get("/webhooks/whatsapp/{instance_id}", summary="Meta's first question")
+@router.get(
+    "/webhooks/whatsapp/{instance_id}",
+    summary="Meta's first question",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}, "example": "1158201444"}}}},
+)
 async def verify(request: Request, instance_id: str) -> Response:
     """Answer the challenge if the verify token is the instance's; 403 for all else, which tells nothing."""
     return await _or_unavailable(_verified(services(request), instance_id, request.query_params))

@@ -17,9 +17,10 @@ class Retention:
     count: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("age_s", self.age_s), ("count", self.count)):
-            if value is not None and value < 0:
-                raise ValueError(f"Retention.{name} is {value}: give 0 or more, or None for no bound")
+        if self.age_s is not None and self.age_s < 0:
+            raise ValueError(f"Retention.age_s is {self.age_s}: give 0 or more, or None for no bound")
+        if self.count is not None and self.count < 0:
+            raise ValueError(f"Retention.count is {self.count}: give 0 or more, or None for no bound")
 
     @classmethod
     def nothing(cls) -> "Retention":

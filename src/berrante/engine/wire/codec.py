@@ -92,9 +92,12 @@ def _read_options(raw: bytes) -> JobOptions:
 
 
 def read_options(raw: bytes | None, *, job_id: str) -> JobOptions:
-    """Decode a job's options; ``job_id`` is left out, since it stands in the key. Raises ``InvalidPayload``."""
+    """Decode a job's options; ``job_id`` is left out, since it stands in the key. Raises ``InvalidPayload``.
+
+    Without their id the jobs of a queue mostly have the same options, and those are decoded once.
+    """
     try:
-        return _read_options(raw or b"{}")
+        return _read_options(raw.replace(b'"jobId":"%s"' % job_id.encode(), b'"jobId":""') if raw else b"{}")
     except (msgspec.DecodeError, ValueError) as error:
         raise InvalidPayload(job_id, field="opts", reason=str(error)) from error
 

@@ -1,6 +1,5 @@
 """The job of the queue ``automation``: one run's reply is due."""
 
-from dataclasses import replace
 from uuid import UUID
 
 from berrante.engine import NewJob, Queue
@@ -25,4 +24,4 @@ def step_id(run_id: UUID) -> str:
 def step_job(queue: Queue, *, organization_id: UUID, instance_id: str, run_id: UUID, delay_ms: int = 0) -> NewJob:
     """Return the job of a run."""
     data = {"organizationId": str(organization_id), "instanceId": instance_id, "runId": str(run_id)}
-    return NewJob(STEP, data, replace(queue.with_id(step_id(run_id)), delay_ms=max(0, delay_ms), group=instance_id))
+    return NewJob(STEP, data, queue.with_id(step_id(run_id), delay_ms=max(0, delay_ms), group=instance_id))

@@ -87,6 +87,7 @@ class CampaignHandler:
             raise Unrecoverable(f"queue 'campaign' has no jobs named {job.name!r}: use 'tick'")
         payload = read(job, TickPayload)
         for _ in range(_FREEZES_PER_RUN):
+            told: list[Told] = []
             async with self._database.begin() as connection:
                 now = moment(self._clock())
                 campaign = await self._ours(connection, payload)
@@ -96,13 +97,18 @@ class CampaignHandler:
                     if waits := await self._over_quota(connection, campaign):
                         return waits
                     await _set(connection, campaign.id, status=Status.RUNNING.value, started_at=now, reason=None)
+                    started = EventType.CAMPAIGN_STARTED
+                    told = await emit(connection, campaign.organization_id, started, told_of(campaign))
                 elif campaign.status is not Status.RUNNING:
                     return await self._stopped(connection, campaign)
+                turn = None
                 if campaign.frozen_at is None:
                     await self._freeze(connection, campaign, now)
-                    continue
-                turn = await self._turn(connection, campaign, now)
-            return await self._after(job, campaign, turn)
+                else:
+                    turn = await self._turn(connection, campaign, now)
+            await enqueue(self._queues, told)
+            if turn is not None:
+                return await self._after(job, campaign, turn)
         return Snooze(0)
 
     async def _ours(self, connection: AsyncConnection, payload: TickPayload) -> Campaign:

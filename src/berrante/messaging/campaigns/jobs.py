@@ -1,6 +1,5 @@
 """The job of the queue ``campaign``: take one campaign a step further."""
 
-from dataclasses import replace
 from uuid import UUID
 
 from berrante.engine import JobNotInState, NewJob, Queue
@@ -27,7 +26,7 @@ def tick_id(campaign_id: UUID) -> str:
 def tick_job(queue: Queue, *, organization_id: UUID, instance_id: str, campaign_id: UUID) -> NewJob:
     """Return the job of a campaign that is scheduled or runs."""
     data = {"organizationId": str(organization_id), "instanceId": instance_id, "campaignId": str(campaign_id)}
-    return NewJob(TICK, data, replace(queue.with_id(tick_id(campaign_id)), group=str(organization_id)))
+    return NewJob(TICK, data, queue.with_id(tick_id(campaign_id), group=str(organization_id)))
 
 
 async def rouse(queue: Queue, campaign: Campaign) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berrante.messaging.campaigns.models import campaign_settings
 from berrante.messaging.campaigns.opt_out import DEFAULT_WORDS, checked_words, is_one_of, word_keys
 from berrante.messaging.contacts.consent import Consent, Evidence, is_barred, record
+from berrante.messaging.endpoints.emitting import Happening
 from berrante.messaging.errors import Invalid
 from berrante.messaging.fields import text_body
 from berrante.store import Database
@@ -50,39 +51,51 @@ class Said:
     at: datetime
 
 
-async def hear(connection: AsyncConnection, *, organization_id: UUID, said: Sequence[Said]) -> dict[UUID, str]:
-    """Attribute new incoming messages to the campaigns that they answer, and heed opt-out words.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Heard:
+    """What follows from a message: an opt-out's confirmation, as the organization wishes it, and what is to be told."""
 
-    Returns what is to be answered to which contacts, as the organization wishes an opt-out to be confirmed.
+    reply: str | None = None
+    happenings: Sequence[Happening] = ()
+
+
+async def hear(connection: AsyncConnection, *, organization_id: UUID, said: Sequence[Said]) -> list[Heard]:
+    """Attribute new incoming messages to the campaigns that they answer, and heed opt-out words; one answer for each.
 
     Call it in the transaction that stores the messages. An opt-out holds for the person at all numbers of the
     organization, at once: the claim of the next message sees it.
     """
-    replies: dict[UUID, str] = {}
     if not said:
-        return replies
+        return []
     row = (await connection.execute(_settings(organization_id))).one_or_none()
     words = row.opt_out_words if row is not None and row.opt_out_words is not None else DEFAULT_WORDS
     hours = row.reply_hours if row is not None else _REPLY_HOURS
     keys = word_keys(words)
-    for each in said:
-        if each.text is not None and is_one_of(each.text, keys):
-            # Confirmed once: two machines that confirm to each other would never end.
-            wanted = row.opt_out_reply if row is not None else None
-            if wanted is not None and not await is_barred(
-                connection, organization_id=organization_id, address=each.address
-            ):
-                replies[each.contact_id] = wanted
-            await record(
-                connection,
-                organization_id=organization_id,
-                address=each.address,
-                state=Consent.OPTED_OUT,
-                evidence=Evidence(source="keyword", at=each.at, text=each.text),
-            )
+    reply = row.opt_out_reply if row is not None else None
+    heard = [
+        await _opted_out(connection, organization_id, each, reply)
+        if each.text is not None and is_one_of(each.text, keys)
+        else Heard()
+        for each in said
+    ]
     given = {"contacts": [each.contact_id for each in said], "times": [each.at for each in said]}
     await connection.execute(_ANSWERED, {**given, "organization": organization_id, "hours": hours})
-    return replies
+    return heard
+
+
+async def _opted_out(connection: AsyncConnection, organization_id: UUID, said: Said, reply: str | None) -> Heard:
+    # Confirmed once: two machines that confirm to each other would never end.
+    if reply is not None and await is_barred(connection, organization_id=organization_id, address=said.address):
+        reply = None
+    happenings = await record(
+        connection,
+        organization_id=organization_id,
+        contact_id=said.contact_id,
+        address=said.address,
+        state=Consent.OPTED_OUT,
+        evidence=Evidence(source="keyword", at=said.at, text=said.text),
+    )
+    return Heard(reply=reply, happenings=happenings)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from berrante.messaging.fields import storable
+from berrante.messaging.instance_states.deciding import InstanceState, Standing
 from berrante.messaging.outbound.policy.conversations import limit_of
 from berrante.messaging.outbound.policy.holding import Hold, template_hold
 
@@ -50,7 +52,14 @@ class Prefer:
     wants_marketing: bool
 
 
-Meaning = Place | Lift | SetLimit | SetQuality | Prefer
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """The number's sidecar says how it stands with WhatsApp."""
+
+    standing: Standing
+
+
+Meaning = Place | Lift | SetLimit | SetQuality | Prefer | Stand
 
 
 def meaning_of(kind: str, details: Mapping[str, Any]) -> list[Meaning]:
@@ -133,6 +142,20 @@ def _preference(details: Mapping[str, Any]) -> list[Meaning]:
     return [Prefer(str(contact), wants_marketing=details.get("value") == "resume")]
 
 
+def _connection(details: Mapping[str, Any]) -> list[Meaning]:
+    state = details.get("state")
+    if state not in set(InstanceState):
+        return []
+    code, reason, until = (details.get(name) for name in ("code", "reason", "until"))
+    standing = Standing(
+        state=InstanceState(state),
+        code=None if code is None else storable(str(code))[:40],
+        reason=None if reason is None else storable(str(reason))[:200],
+        until_ms=until if isinstance(until, int) else None,
+    )
+    return [Stand(standing)]
+
+
 def _restriction(told: Mapping[str, Any]) -> Hold | None:
     kind, expiration = told.get("restriction_type"), told.get("expiration")
     until_ms = expiration * 1_000 if isinstance(expiration, int) and 0 < expiration < 10**11 else None
@@ -151,6 +174,7 @@ _READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Meaning]]]] = {
     "account_review_update": _review,
     "account_update": _account,
     "business_capability_update": _capability,
+    "connection": _connection,
     "message_template_status_update": _template,
     "phone_number_quality_update": _quality,
     "user_preferences": _preference,

@@ -9,16 +9,21 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.gateways.cloud import GRAPH_URL, GRAPH_VERSION, CloudNumber
 from berrante.gateways.protocol import Action, Scope, SendError
+from berrante.messaging import instance_states
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.cloud_numbers.models import cloud_numbers
+from berrante.messaging.endpoints.emitting import Told, emit_all, enqueue
 from berrante.messaging.errors import Invalid, Missing, WrongState
+from berrante.messaging.instance_states.deciding import TOKEN_CODES
 from berrante.messaging.instances.models import instances
 from berrante.messaging.instances.tenancy import is_instance_id
 from berrante.messaging.outbound import sending_holds
 from berrante.messaging.outbound.policy.holding import Hold
+from berrante.messaging.queues import Queues
 from berrante.store import Database, EncryptionError
 
 _VERSION: Final = re.compile(r"v[0-9]{1,3}\.[0-9]{1,2}")
@@ -27,8 +32,6 @@ _TOKEN: Final = re.compile(r"[!-~]{8,2000}")
 #: How long a token that was read is believed: a new one holds in all processes after this.
 _BELIEVED_MS: Final = 5_000
 _MANY: Final = 10_000
-#: What a new token ends.
-_TOKEN_CODES: Final = ("0", "3", "10", "190", "131005", "no_access_token", *(str(code) for code in range(200, 300)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,8 +53,9 @@ class CloudNumberState:
 class CloudNumbers:
     """Connects numbers; it is the gateway's ``Credentials``."""
 
-    def __init__(self, database: Database, *, clock: Clock) -> None:
+    def __init__(self, database: Database, queues: Queues, *, clock: Clock) -> None:
         self._database = database
+        self._queues = queues
         self._clock = clock
         self._believed: dict[tuple[UUID, str], tuple[CloudNumber | None, int]] = {}
 
@@ -99,8 +103,10 @@ class CloudNumbers:
             )
             if access_token is not None:
                 await sending_holds.lift(
-                    connection, organization_id=organization_id, instance_id=instance_id, codes=_TOKEN_CODES
+                    connection, organization_id=organization_id, instance_id=instance_id, codes=TOKEN_CODES
                 )
+            told = await self._reviewed(connection, organization_id, instance_id)
+        await enqueue(self._queues, told)
         self._believed.pop((organization_id, instance_id), None)
         state_now = await self.find(organization_id, instance_id)
         assert state_now is not None
@@ -179,9 +185,19 @@ class CloudNumbers:
     async def release(self, organization_id: UUID, instance_id: str, *, what: str | None = None) -> int:
         """End a hold by its name, or all holds of a number, and return how many; what waits goes on within minutes."""
         async with self._database.begin() as connection:
-            return await sending_holds.lift(
+            ended = await sending_holds.lift(
                 connection, organization_id=organization_id, instance_id=instance_id, what=what
             )
+            told = await self._reviewed(connection, organization_id, instance_id)
+        await enqueue(self._queues, told)
+        return ended
+
+    async def _reviewed(self, connection: AsyncConnection, organization_id: UUID, instance_id: str) -> list[Told]:
+        now = moment(self._clock())
+        happenings = await instance_states.review(
+            connection, organization_id=organization_id, instance_id=instance_id, now=now
+        )
+        return await emit_all(connection, happenings)
 
     async def set_messaging_limit(self, organization_id: UUID, instance_id: str, limit: int | None) -> None:
         """Say how many people the number's portfolio may write to first in 24 hours; None: without a limit."""

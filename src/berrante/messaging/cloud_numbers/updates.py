@@ -1,6 +1,7 @@
 """Applies what WhatsApp says of numbers, accounts, templates and contacts; the last word on each subject holds."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,15 +11,35 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.messaging.addresses import canonical
-from berrante.messaging.cloud_numbers.meaning import Lift, Meaning, Place, Prefer, SetLimit, SetQuality, meaning_of
+from berrante.messaging.cloud_numbers.meaning import (
+    Lift,
+    Meaning,
+    Place,
+    Prefer,
+    SetLimit,
+    SetQuality,
+    Stand,
+    meaning_of,
+)
 from berrante.messaging.cloud_numbers.models import cloud_numbers, number_updates
+from berrante.messaging.contacts.consent import STOPPED_CODE, suppress
 from berrante.messaging.contacts.models import contacts
+from berrante.messaging.endpoints.emitting import Happening, Told, emit_all
 from berrante.messaging.errors import Invalid
+from berrante.messaging.instance_states import become, review
 from berrante.messaging.instances.models import instances
 from berrante.messaging.messages.content import clean
 from berrante.messaging.outbound import sending_holds
 from berrante.messaging.outbound.policy.holding import Hold, contact_hold
 from berrante.messaging.outbound.signals import Held, Signal, Suppressed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Applied:
+    """What follows once the transaction is committed: signals for this process, deliveries for programs."""
+
+    signals: Sequence[Signal]
+    told: Sequence[Told]
 
 
 async def apply(
@@ -32,13 +53,11 @@ async def apply(
     details: Mapping[str, Any],
     at: datetime,
     now: datetime,
-) -> list[Signal] | None:
-    """Store the update and do what it means, for every number of the account; None if there was a later word.
-
-    Returns what is to be told once the transaction is committed.
-    """
+) -> Applied | None:
+    """Store the update and do what it means, for every number of the account; None if there was a later word."""
     row = {"subject": clean(subject), "kind": clean(kind), "details": clean(dict(details)), "at": at}
     signals: list[Signal] = []
+    happenings: list[Happening] = []
     is_news = False
     concerned = await _concerned(connection, organization_id, instance_id, account_id)
     named = await _named(connection, details, concerned)
@@ -49,8 +68,14 @@ async def apply(
         for meaning in meaning_of(kind, details):
             if isinstance(meaning, SetQuality) and id_ not in named:
                 continue  # of another number of the account; a limit is the portfolio's
-            signals += await _do(connection, meaning, organization_id=organization_id, instance_id=id_, now=now)
-    return signals if is_news else None
+            did, told = await _do(connection, meaning, organization_id=organization_id, instance_id=id_, now=now)
+            signals += did
+            happenings += told
+    if not is_news:
+        return None
+    # Last, since it locks numbers: what all of it makes of them.
+    happenings += await review(connection, organization_id=organization_id, instance_id=concerned[0], now=now)
+    return Applied(signals=signals, told=await emit_all(connection, happenings))
 
 
 async def _concerned(
@@ -95,14 +120,14 @@ async def _remember(
 
 async def _do(
     connection: AsyncConnection, meaning: Meaning, *, organization_id: UUID, instance_id: str, now: datetime
-) -> list[Signal]:
+) -> tuple[list[Signal], list[Happening]]:
     mine = (cloud_numbers.c.instance_id == instance_id, cloud_numbers.c.organization_id == organization_id)
     match meaning:
         case Place(hold):
             await sending_holds.place(
                 connection, hold, organization_id=organization_id, instance_id=instance_id, now=now
             )
-            return [Held(organization_id=organization_id, instance_id=instance_id, hold=hold)]
+            return [Held(organization_id=organization_id, instance_id=instance_id, hold=hold)], []
         case Lift(what, codes):
             await sending_holds.lift(
                 connection,
@@ -119,7 +144,11 @@ async def _do(
             return await _prefer(
                 connection, contact, wants_marketing, organization_id=organization_id, instance_id=instance_id, now=now
             )
-    return []
+        case Stand(stands):
+            return [], await become(
+                connection, stands, organization_id=organization_id, instance_id=instance_id, at=now
+            )
+    return [], []
 
 
 async def _prefer(
@@ -130,11 +159,11 @@ async def _prefer(
     organization_id: UUID,
     instance_id: str,
     now: datetime,
-) -> list[Signal]:
+) -> tuple[list[Signal], list[Happening]]:
     try:
         address = canonical(contact)
     except Invalid:
-        return []  # remembered all the same; there is no contact of this name
+        return [], []  # remembered all the same; there is no contact of this name
     query = select(contacts.c.id).where(
         contacts.c.organization_id == organization_id,
         contacts.c.instance_id == instance_id,
@@ -142,23 +171,17 @@ async def _prefer(
     )
     contact_id = (await connection.execute(query)).scalar_one_or_none()
     if contact_id is None:
-        return []
+        return [], []
     what, reason = contact_hold(contact_id), "the contact stopped marketing messages in WhatsApp"
     if wants_marketing:
         await sending_holds.lift(
-            connection, organization_id=organization_id, instance_id=instance_id, what=what, codes=("131050",)
+            connection, organization_id=organization_id, instance_id=instance_id, what=what, codes=(STOPPED_CODE,)
         )
         again = update(contacts).where(contacts.c.organization_id == organization_id, contacts.c.id == contact_id)
         await connection.execute(again.values(suppressed_at=None, suppression_reason=None, updated_at=now))
-        return []
-    hold = Hold(what=what, code="131050", reason=reason, campaigns_only=True, until_ms=None)
+        return [], []
+    hold = Hold(what=what, code=STOPPED_CODE, reason=reason, campaigns_only=True, until_ms=None)
     await sending_holds.place(connection, hold, organization_id=organization_id, instance_id=instance_id, now=now)
-    return [
-        Suppressed(
-            organization_id=organization_id,
-            instance_id=instance_id,
-            contact_id=contact_id,
-            code="131050",
-            reason=reason,
-        )
-    ]
+    of = {"organization_id": organization_id, "contact_id": contact_id, "code": STOPPED_CODE, "reason": reason}
+    happenings = await suppress(connection, **of, at=now)
+    return [Suppressed(**of, instance_id=instance_id)], happenings

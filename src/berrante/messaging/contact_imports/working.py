@@ -1,7 +1,7 @@
 """Works on imports, a batch per transaction: killed at any point, an import goes on where its last batch ended."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -20,6 +20,7 @@ from berrante.messaging.contact_imports.reading import read_records
 from berrante.messaging.contact_imports.rows import Reader, Rejected, Row
 from berrante.messaging.contact_imports.service import CHUNK, ContactImport, import_of
 from berrante.messaging.contact_imports.writing import write_rows
+from berrante.messaging.endpoints.emitting import Happening, Told, emit_all, enqueue
 from berrante.messaging.errors import QuotaExceeded
 from berrante.messaging.lost_jobs import LostJobs, Whereabouts
 from berrante.messaging.payloads import read
@@ -77,6 +78,7 @@ class ImportWork:
     async def advance(self, organization_id: UUID, import_id: UUID) -> ContactImport:
         """Do the next batch and return how far the import is; nothing if it is finished."""
         own = (contact_imports.c.organization_id == organization_id, contact_imports.c.id == import_id)
+        told: list[Told] = []
         async with self._database.begin() as connection:
             # Of two who work on one import, the second waits here and finds the next batch.
             lock = select(contact_imports).where(*own).with_for_update()
@@ -86,7 +88,8 @@ class ImportWork:
             if row.finished_at is None:
                 try:
                     async with connection.begin_nested():
-                        changes = await self._batch(connection, row)
+                        changes, happenings = await self._batch(connection, row)
+                        told = await emit_all(connection, happenings)
                 except (Unreadable, QuotaExceeded) as error:
                     changes = {"status": "failed", "reason": str(error)}
                 now = moment(self._clock())
@@ -96,6 +99,8 @@ class ImportWork:
                     await connection.execute(delete(contact_import_chunks).where(chunks))
                 statement = update(contact_imports).where(*own).values(**changes, updated_at=now)
                 row = (await connection.execute(statement.returning(contact_imports))).one()
+        if self._queues is not None:  # else the reconciler adds their jobs
+            await enqueue(self._queues, told)
         return import_of(row._mapping)
 
     async def restore(self) -> int:
@@ -125,14 +130,16 @@ class ImportWork:
                     added += await lost.add_again(job)
         return added
 
-    async def _batch(self, connection: AsyncConnection, row: DatabaseRow[Any]) -> dict[str, Any]:
+    async def _batch(
+        self, connection: AsyncConnection, row: DatabaseRow[Any]
+    ) -> tuple[dict[str, Any], Sequence[Happening]]:
         window = await _window(connection, row.id, row.bytes_done)
         is_last = row.bytes_done + len(window) >= row.bytes_total
         now = moment(self._clock())
         if row.layout is None:
             layout, header = _header(window, is_last=is_last)
             at = {"bytes_done": header, "lines_done": 1, "layout": layout.as_json()}
-            return {**at, "status": "done" if header >= row.bytes_total else "running"}
+            return {**at, "status": "done" if header >= row.bytes_total else "running"}, ()
         reader = Reader(
             layout=Layout.of(row.layout), country=row.country, now=now, by=row.by, source=f"import {row.filename or ''}"
         )
@@ -156,7 +163,7 @@ class ImportWork:
                 for each in rejected
             ]
             await connection.execute(insert(contact_import_errors), errors)
-        return {
+        changes = {
             "status": "done" if row.bytes_done + done.size >= row.bytes_total else "running",
             "bytes_done": row.bytes_done + done.size,
             "lines_done": row.lines_done + done.lines,
@@ -164,6 +171,7 @@ class ImportWork:
             "updated": row.updated + written.updated,
             "rejected": row.rejected + len(rejected),
         }
+        return changes, written.happenings
 
     async def _give_up(self, import_id: UUID) -> None:
         statement = update(contact_imports).where(

@@ -10,18 +10,26 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, delete, exists, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, exists, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.messaging.contacts.models import consents, contacts, opt_outs
+from berrante.messaging.endpoints.contacts import opted_out
+from berrante.messaging.endpoints.emitting import Happening
 from berrante.messaging.errors import Invalid
 from berrante.messaging.fields import named, storable
-from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
 from berrante.store import new_id
 
 _LONGEST_TEXT: Final = 2_000
+# Made once: every send asks it.
+_STATE: Final = select(contacts.c.erased_at, contacts.c.blocked_at, contacts.c.consent, contacts.c.suppressed_at).where(
+    contacts.c.organization_id == bindparam("of"), contacts.c.id == bindparam("own_id")
+)
+#: The contact stopped this business' marketing messages.
+#: https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes
+STOPPED_CODE: Final = "131050"
 
 
 class Consent(enum.StrEnum):
@@ -81,10 +89,7 @@ async def refusal(
     Call it in the transaction that claims the message, after the message is locked: an opt-out that was answered before
     is seen here. It takes no lock. Replies and automations reach people who opted out of campaigns.
     """
-    query = select(contacts.c.erased_at, contacts.c.blocked_at, contacts.c.consent, contacts.c.suppressed_at).where(
-        contacts.c.organization_id == organization_id, contacts.c.id == contact_id
-    )
-    row = (await connection.execute(query)).one_or_none()
+    row = (await connection.execute(_STATE, {"of": organization_id, "own_id": contact_id})).one_or_none()
     if row is None or row.erased_at is not None:
         return Refusal.ERASED
     if row.blocked_at is not None:
@@ -96,19 +101,52 @@ async def refusal(
     return None
 
 
-async def suppress(connection: AsyncConnection, message_id: UUID, *, reason: str, at: datetime) -> None:
-    """Remember that WhatsApp bars campaigns from the contact of a message (Meta's 131050): no campaign writes to it."""
-    contact = select(messages.c.contact_id).where(messages.c.id == message_id).scalar_subquery()
-    statement = update(contacts).where(contacts.c.id == contact, contacts.c.suppressed_at.is_(None))
-    await connection.execute(statement.values(suppressed_at=at, suppression_reason=reason[:500], updated_at=func.now()))
+async def suppress(
+    connection: AsyncConnection, *, organization_id: UUID, contact_id: UUID, code: str | None, reason: str, at: datetime
+) -> list[Happening]:
+    """Remember that WhatsApp bars campaigns from a contact: none writes to it. Returns what is to be told of it.
+
+    It is told if the contact stopped them itself (131050), and not, for instance, that it has no WhatsApp.
+    """
+    open_ = update(contacts).where(
+        contacts.c.organization_id == organization_id,
+        contacts.c.id == contact_id,
+        contacts.c.suppressed_at.is_(None),
+        contacts.c.erased_at.is_(None),
+    )
+    values = {"suppressed_at": at, "suppression_reason": reason[:500], "updated_at": func.now()}
+    changed = open_.values(values).returning(contacts.c.instance_id, contacts.c.address)
+    row = (await connection.execute(changed)).one_or_none()
+    if row is None or code != STOPPED_CODE:
+        return []
+    told = opted_out(
+        organization_id=organization_id,
+        instance_id=row.instance_id,
+        contact_id=contact_id,
+        address=row.address,
+        source="whatsapp",
+        text=None,
+        at=at,
+    )
+    return [told]
 
 
 async def record(
-    connection: AsyncConnection, *, organization_id: UUID, address: str, state: Consent, evidence: Evidence
-) -> None:
-    """Store what a person said, for all contacts of the address, and log it with the evidence."""
+    connection: AsyncConnection,
+    *,
+    organization_id: UUID,
+    contact_id: UUID,
+    address: str,
+    state: Consent,
+    evidence: Evidence,
+) -> list[Happening]:
+    """Store what a person said, for all contacts of the address, and log it with the evidence.
+
+    ``contact_id`` is the one that said it. Returns what is to be told: an opt-out, once, until the person opts in.
+    """
     own = (contacts.c.organization_id == organization_id, contacts.c.address == address)
-    lock = select(contacts.c.id, contacts.c.instance_id).where(*own).order_by(contacts.c.id).with_for_update()
+    columns = contacts.c.id, contacts.c.instance_id, contacts.c.consent
+    lock = select(*columns).where(*own).order_by(contacts.c.id).with_for_update()
     rows = (await connection.execute(lock)).all()
     values = {"consent": state.value, "consent_at": evidence.at, "updated_at": func.now()}
     await connection.execute(update(contacts).where(*own).values(values))
@@ -130,12 +168,25 @@ async def record(
         await connection.execute(insert(consents), log)
     if state is Consent.OPTED_OUT:
         await bar(connection, organization_id=organization_id, address=address, at=evidence.at)
-    else:
-        lifted = delete(opt_outs).where(
-            opt_outs.c.organization_id == organization_id,
-            opt_outs.c.address_hash == address_hash(organization_id, address),
-        )
-        await connection.execute(lifted)
+        return [
+            opted_out(
+                organization_id=organization_id,
+                instance_id=row.instance_id,
+                contact_id=contact_id,
+                address=address,
+                source=evidence.source,
+                text=evidence.text,
+                at=evidence.at,
+            )
+            for row in rows
+            if row.id == contact_id and any(each.consent != state for each in rows)
+        ]
+    lifted = delete(opt_outs).where(
+        opt_outs.c.organization_id == organization_id,
+        opt_outs.c.address_hash == address_hash(organization_id, address),
+    )
+    await connection.execute(lifted)
+    return []
 
 
 async def bar(

@@ -15,7 +15,7 @@ FieldValue = str | int | float | bool
 MAX_FIELDS: Final = 50
 MAX_TAGS: Final = 50
 _LONGEST_VALUE: Final = 1_000
-_LARGEST_FIELDS: Final = 16_384  # bytes of JSON
+LARGEST_FIELDS: Final = 16_384  # bytes of JSON
 _LONGEST_ESCAPE: Final = 8  # bytes of JSON that a character may take, its share of quotes included
 _FIELD_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")
@@ -117,9 +117,9 @@ def merged_fields(
     if len(whole) > MAX_FIELDS:
         raise Invalid(field, f"would have {len(whole)} entries", remedy=f"keep at most {MAX_FIELDS}")
     characters = sum(len(name) + (len(value) if isinstance(value, str) else 25) for name, value in whole.items())
-    if characters * _LONGEST_ESCAPE < _LARGEST_FIELDS:
+    if characters * _LONGEST_ESCAPE < LARGEST_FIELDS:
         return whole
     size = len(json.dumps(whole, ensure_ascii=False).encode())
-    if size > _LARGEST_FIELDS:
-        raise Invalid(field, f"would have {size} bytes", remedy=f"keep at most {_LARGEST_FIELDS}")
+    if size > LARGEST_FIELDS:
+        raise Invalid(field, f"would have {size} bytes", remedy=f"keep at most {LARGEST_FIELDS}")
     return whole

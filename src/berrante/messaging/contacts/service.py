@@ -31,9 +31,11 @@ from berrante.messaging.contacts.details import (
 from berrante.messaging.contacts.erasing import erase_person
 from berrante.messaging.contacts.models import consents, contacts
 from berrante.messaging.contacts.search import Search, found
+from berrante.messaging.endpoints.emitting import emit_all, enqueue
 from berrante.messaging.errors import Invalid, Missing, Taken, WrongState
 from berrante.messaging.instances.models import instances
 from berrante.messaging.instances.tenancy import is_instance_id
+from berrante.messaging.queues import Queues
 from berrante.messaging.quotas.service import admit_contacts
 from berrante.store import Database, new_id
 
@@ -56,8 +58,9 @@ class Recorded:
 class Contacts:
     """Makes, changes, finds and erases contacts; every call is about one organization's own."""
 
-    def __init__(self, database: Database, clock: Clock = system_clock) -> None:
+    def __init__(self, database: Database, queues: Queues, clock: Clock = system_clock) -> None:
         self._database = database
+        self._queues = queues
         self._clock = clock
 
     async def create(
@@ -109,6 +112,7 @@ class Contacts:
                 await consent.record(
                     connection,
                     organization_id=organization_id,
+                    contact_id=made,
                     address=address,
                     state=Consent.OPTED_IN,
                     evidence=opt_in,
@@ -222,10 +226,18 @@ class Contacts:
             row = await _row(connection, organization_id, contact_id)
             if row is None:
                 raise Missing("contact", contact_id)
-            await consent.record(
-                connection, organization_id=organization_id, address=row.address, state=state, evidence=evidence
+            happenings = await consent.record(
+                connection,
+                organization_id=organization_id,
+                contact_id=contact_id,
+                address=row.address,
+                state=state,
+                evidence=evidence,
             )
-            return await _contact(connection, organization_id, contact_id)
+            told = await emit_all(connection, happenings)
+            contact = await _contact(connection, organization_id, contact_id)
+        await enqueue(self._queues, told)
+        return contact
 
     async def _own_instance(self, connection: AsyncConnection, organization_id: UUID, instance_id: str) -> None:
         query = select(instances.c.id).where(

@@ -8,13 +8,11 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.messaging.addresses import kind_of
-from berrante.messaging.contacts.consent import inherited
+from berrante.messaging.contacts.consent import address_hash
 from berrante.messaging.contacts.details import name_key
-from berrante.messaging.contacts.models import contacts
 from berrante.store import new_id
 
 # In order of the addresses: two transactions that meet wait and never deadlock.
@@ -45,6 +43,21 @@ _REMEMBER: Final = text("""
            last_message_at = greatest(own.last_message_at, excluded.last_message_at),
            whatsapp_address = excluded.whatsapp_address
     RETURNING own.id, own.instance_id, own.address
+""")
+# The update changes nothing, and so returns, and locks, the one that is there.
+_REMEMBER_ONE: Final = text("""
+    INSERT INTO contacts (id, organization_id, instance_id, address_kind, address, consent, first_seen_at)
+    VALUES (CAST(:id AS uuid), CAST(:organization AS uuid), :instance_id, :kind, CAST(:address AS text),
+            CASE WHEN EXISTS (SELECT FROM opt_outs WHERE organization_id = CAST(:organization AS uuid)
+                                                     AND address_hash = CAST(:hash AS bytea))
+                 THEN 'opted_out'
+                 ELSE coalesce((SELECT other.consent FROM contacts AS other
+                                 WHERE other.organization_id = CAST(:organization AS uuid)
+                                   AND other.address = CAST(:address AS text) AND other.consent <> 'unknown'
+                                 LIMIT 1), 'unknown') END,
+            CAST(:now AS timestamptz))
+        ON CONFLICT (instance_id, address) DO UPDATE SET address = excluded.address
+    RETURNING id
 """)
 
 
@@ -105,15 +118,12 @@ async def remember(
     """
     row = {
         "id": new_id(),
-        "organization_id": organization_id,
+        "organization": organization_id,
         "instance_id": instance_id,
-        "address_kind": kind_of(address).value,
+        "kind": kind_of(address).value,
         "address": address,
-        "consent": inherited(organization_id, address),
-        "first_seen_at": at,
+        "hash": address_hash(organization_id, address),
+        "now": at,
     }
-    new = insert(contacts).values(row)
-    # Changes nothing, and so returns, and locks, the one that is there.
-    there = new.on_conflict_do_update(index_elements=["instance_id", "address"], set_={"address": new.excluded.address})
-    contact_id: UUID = (await connection.execute(there.returning(contacts.c.id))).scalar_one()
+    contact_id: UUID = (await connection.execute(_REMEMBER_ONE, row)).scalar_one()
     return contact_id

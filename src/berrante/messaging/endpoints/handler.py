@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from typing import Final
 
 from berrante.engine import Job, Snooze, Unrecoverable
 from berrante.messaging.clock import Clock, milliseconds, moment
@@ -12,7 +13,10 @@ from berrante.messaging.endpoints.outcomes import Due
 from berrante.messaging.endpoints.sending import Sender
 from berrante.messaging.payloads import read
 from berrante.messaging.queues import Queues
-from berrante.store import Database
+from berrante.store import Database, EncryptionError
+
+#: How soon a delivery is looked at again whose endpoint's secret this process cannot read.
+_UNREADABLE_MS: Final = 60_000
 
 
 class WebhookHandler:
@@ -41,7 +45,14 @@ class WebhookHandler:
         """Try one delivery; raises ``Unrecoverable`` for a job that can never be done."""
         if job.name != DELIVER:
             raise Unrecoverable(f"queue 'webhook' has no jobs named {job.name!r}: use {DELIVER!r}")
-        return await self._try(read(job, DeliverPayload))
+        payload = read(job, DeliverPayload)
+        try:
+            return await self._try(payload)
+        except EncryptionError as error:
+            # Not the endpoint's fault, and it may be read elsewhere: a worker that has the key sends it.
+            async with self._database.begin() as connection:
+                await outcomes.waits(connection, payload.delivery_id, because=str(error))
+            return self._later(_UNREADABLE_MS)
 
     async def _try(self, payload: DeliverPayload) -> object:
         now = moment(self._clock())

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from berrante.store import MOMENT, metadata
+from berrante.store import MOMENT, Sealed, metadata
 
 webhook_endpoints = Table(
     "webhook_endpoints",
@@ -27,8 +27,9 @@ webhook_endpoints = Table(
     Column("url", Text, nullable=False),
     Column("description", Text),
     Column("events", ARRAY(Text), nullable=False),
-    Column("secret", Text, nullable=False),
-    Column("previous_secret", Text),
+    Column("secret", Sealed("webhook_endpoints.secret", required=False), nullable=False),
+    # Of the same context: a rotation moves the ciphertext as it is.
+    Column("previous_secret", Sealed("webhook_endpoints.secret", required=False)),
     Column("previous_secret_until", MOMENT),
     Column("created_at", MOMENT, nullable=False, server_default=func.now()),
     Column("disabled_at", MOMENT),

@@ -65,6 +65,12 @@ async def find(connection: AsyncConnection, delivery_id: UUID) -> Due | None:
     return Due(**row._mapping) if row else None
 
 
+async def waits(connection: AsyncConnection, delivery_id: UUID, *, because: str) -> None:
+    """Say on a delivery why it is not even tried; it uses up no try."""
+    mine = (webhook_deliveries.c.id == delivery_id, webhook_deliveries.c.status == "pending")
+    await connection.execute(update(webhook_deliveries).where(*mine).values(error=because))
+
+
 async def may_probe(connection: AsyncConnection, due: Due, *, now: datetime) -> bool:
     """Let one delivery try out an endpoint that rested; the others go on resting until it is back, or lost."""
     mine = (webhook_endpoints.c.id == due.endpoint_id, webhook_endpoints.c.open_until == due.open_until)
@@ -95,8 +101,9 @@ async def failed(connection: AsyncConnection, due: Due, answer: Answer, *, now: 
         values["due_at"] = now + timedelta(milliseconds=wait_ms)
     await connection.execute(_still(due).values(values))
 
-    lock = select(webhook_endpoints).where(webhook_endpoints.c.id == due.endpoint_id).with_for_update(key_share=True)
-    endpoint = (await connection.execute(lock)).one_or_none()
+    c = webhook_endpoints.c
+    breaker = select(c.failures, c.failing_since, c.disabled_at).where(c.id == due.endpoint_id)
+    endpoint = (await connection.execute(breaker.with_for_update(key_share=True))).one_or_none()
     if endpoint is None:  # deleted while we sent, and its deliveries with it
         return Outcome(wait_ms=None, disabled=None, told=[])
     failures, since = endpoint.failures + 1, endpoint.failing_since or now

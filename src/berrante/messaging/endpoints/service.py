@@ -37,7 +37,6 @@ class Endpoint:
     url: str
     description: str | None
     events: Sequence[str]
-    secret: str = field(repr=False)
     previous_secret_until: datetime | None
     created_at: datetime
     disabled_at: datetime | None
@@ -45,6 +44,8 @@ class Endpoint:
     failures: int
     failing_since: datetime | None
     open_until: datetime | None
+    #: Only where it is to be shown: to whoever makes the endpoint, or gives it a new one.
+    secret: str | None = field(default=None, repr=False)
 
 
 class Endpoints:
@@ -89,7 +90,7 @@ class Endpoints:
                 raise Invalid("webhooks", f"are {MOST} already", remedy="delete one that is not needed")
             statement = insert(webhook_endpoints).values(row).on_conflict_do_nothing(index_elements=["id"])
             await connection.execute(statement)
-            return await _found(connection, organization_id, id_)
+            return await _found(connection, organization_id, id_, with_secret=True)
 
     async def get(self, organization_id: UUID, endpoint_id: UUID) -> Endpoint:
         """Return one of an organization's endpoints; raises ``Missing``."""
@@ -164,7 +165,7 @@ class Endpoints:
             await connection.execute(
                 update(webhook_endpoints).where(*_own(organization_id, endpoint_id)).values(values)
             )
-            return await _found(connection, organization_id, endpoint_id)
+            return await _found(connection, organization_id, endpoint_id, with_secret=True)
 
     async def ping(self, organization_id: UUID, endpoint_id: UUID) -> UUID:
         """Have ``webhook.test`` delivered to an endpoint, whatever it asked for, and return the delivery's id.
@@ -186,15 +187,19 @@ class Endpoints:
         return told[0].delivery_id
 
 
-_SHOWN: Final = tuple(column for column in webhook_endpoints.c if column.name != "previous_secret")
+# Without the secrets, which a process that lacks their key cannot read.
+_SHOWN: Final = tuple(column for column in webhook_endpoints.c if column.name not in {"secret", "previous_secret"})
 
 
 def _own(organization_id: UUID, endpoint_id: UUID) -> tuple[Any, Any]:
     return webhook_endpoints.c.organization_id == organization_id, webhook_endpoints.c.id == endpoint_id
 
 
-async def _found(connection: AsyncConnection, organization_id: UUID, endpoint_id: UUID) -> Endpoint:
-    row = (await connection.execute(select(*_SHOWN).where(*_own(organization_id, endpoint_id)))).one_or_none()
+async def _found(
+    connection: AsyncConnection, organization_id: UUID, endpoint_id: UUID, *, with_secret: bool = False
+) -> Endpoint:
+    columns = (*_SHOWN, webhook_endpoints.c.secret) if with_secret else _SHOWN
+    row = (await connection.execute(select(*columns).where(*_own(organization_id, endpoint_id)))).one_or_none()
     if row is None:
         raise Missing("webhook", endpoint_id)
     return Endpoint(**row._mapping)

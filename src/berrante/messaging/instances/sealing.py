@@ -6,13 +6,16 @@ from typing import Any, Final
 from sqlalchemy import Column, Table, Text, select, type_coerce, update
 
 from berrante.messaging.cloud_numbers.models import cloud_numbers
+from berrante.messaging.endpoints.models import webhook_endpoints
 from berrante.messaging.instances.models import instances
-from berrante.store import Database, EncryptionError
+from berrante.store import Database, EncryptionError, Sealed
 from berrante.store.encryption import is_sealed
 
 _SECRETS: Final[tuple[tuple[Table, Column[Any], Column[Any]], ...]] = (
     (instances, instances.c.id, instances.c.app_secret),
     (cloud_numbers, cloud_numbers.c.instance_id, cloud_numbers.c.access_token),
+    (webhook_endpoints, webhook_endpoints.c.id, webhook_endpoints.c.secret),
+    (webhook_endpoints, webhook_endpoints.c.id, webhook_endpoints.c.previous_secret),
 )
 
 
@@ -38,7 +41,8 @@ async def seal_all(database: Database) -> Sealing:
         query = select(key.label("key"), table.c.organization_id, stored.label("stored")).where(
             column.is_not(None), stored.not_like(f"enc:1:{cipher.current}:%")
         )
-        context = f"{table.name}.{column.name}"
+        assert isinstance(column.type, Sealed)
+        context = column.type.context
         async with database.begin() as connection:
             for row in (await connection.execute(query)).all():
                 try:

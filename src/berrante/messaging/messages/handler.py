@@ -9,6 +9,7 @@ from berrante.engine import Job, Unrecoverable
 from berrante.gateways.protocol import Gateway
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.cloud_numbers import updates
+from berrante.messaging.endpoints.emitting import enqueue
 from berrante.messaging.instances.tenancy import gateway_of
 from berrante.messaging.messages.incoming import incoming
 from berrante.messaging.messages.jobs import (
@@ -56,6 +57,7 @@ class MessageHandler:
         listener: Listener = deaf,
     ) -> None:
         self._database = database
+        self._queues = queues
         self._clock = clock
         self._listener = listener
         self._media = MediaFetcher(database, gateways or {})
@@ -128,7 +130,7 @@ class MessageHandler:
         at = now if payload.at in {0, "0"} else moment(checked(lambda: point_in_time(payload.at, field="at")))
         async with self._database.begin() as connection:
             await gateway_of(connection, organization_id=payload.organization_id, instance_id=payload.instance_id)
-            signals = await updates.apply(
+            applied = await updates.apply(
                 connection,
                 organization_id=payload.organization_id,
                 instance_id=payload.instance_id,
@@ -139,9 +141,12 @@ class MessageHandler:
                 at=at,
                 now=now,
             )
-        for signal in signals or []:
+        if applied is None:
+            return {"status": "old", "kind": payload.kind}
+        await enqueue(self._queues, applied.told)
+        for signal in applied.signals:
             await self._listener(signal)
-        return {"status": "old" if signals is None else "applied", "kind": payload.kind}
+        return {"status": "applied", "kind": payload.kind}
 
 
 async def _alone(job: Job, handle: Callable[[Job], Awaitable[object]]) -> _Outcomes:

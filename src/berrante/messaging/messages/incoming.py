@@ -128,19 +128,20 @@ async def store(
         )
         for message in new
     ]
-    replies = await hear(connection, organization_id=organization_id, said=said)
+    came = await hear(connection, organization_id=organization_id, said=said)
+    heard = {message.id: each for message, each in zip(new, came, strict=True)}
     answers: dict[UUID, UUID] = {}
     for message in new:
-        contact_id = contact_ids[message.instance_id, message.sender]
-        if contact_id in replies and "group" not in message.content:
+        reply = heard[message.id].reply
+        if reply is not None and "group" not in message.content:
             answers[message.id] = await write(
                 connection,
                 gateway_of(message.instance_id),
                 organization_id=organization_id,
                 instance_id=message.instance_id,
-                contact_id=contact_id,
+                contact_id=contact_ids[message.instance_id, message.sender],
                 origin=Origin.AUTOMATION,
-                text=replies.pop(contact_id),
+                text=reply,
                 at=now,
             )
     # What was said in a group was not said to us: an automation would answer each of its members alone.
@@ -156,7 +157,10 @@ async def store(
             status="stored",
             message_id=message.id,
             opened=opened.get(message.id, ()),
-            happenings=[_told(message, contact_ids[message.instance_id, message.sender])],
+            happenings=[
+                _told(message, contact_ids[message.instance_id, message.sender]),
+                *heard[message.id].happenings,
+            ],
             answer=answers.get(message.id),
         )
         if message.id in new_ids

@@ -1,7 +1,6 @@
 """The jobs of the queue ``message``: what came in, and what was told of what went out."""
 
 import hashlib
-from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -112,7 +111,7 @@ def job_of(event: Event, queue: Queue) -> NewJob:
 def media_job(queue: Queue, *, organization_id: UUID, instance_id: str, message_id: UUID) -> NewJob:
     """Return the job that fetches a message's file, in a lane beside the number's: messages do not wait for files."""
     data = {"organizationId": str(organization_id), "instanceId": instance_id, "messageId": str(message_id)}
-    options = replace(queue.with_id(f"media-{message_id}"), group=f"{instance_id}/media")
+    options = queue.with_id(f"media-{message_id}", group=f"{instance_id}/media")
     return NewJob(MEDIA, data, options)
 
 
@@ -125,4 +124,4 @@ def checked_id(message_id: str) -> str:
 
 def _with_id(queue: Queue, instance_id: str, *parts: object) -> JobOptions:
     job_id = "-".join(str(part) for part in (instance_id, *parts)).replace(":", "-")
-    return replace(queue.with_id(job_id), group=instance_id)
+    return queue.with_id(job_id, group=instance_id)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.gateways.protocol import ReceiptStatus
 from berrante.messaging.clock import moment
-from berrante.messaging.contacts.consent import suppress
+from berrante.messaging.contacts.consent import STOPPED_CODE, suppress
 from berrante.messaging.endpoints.emitting import Happening
 from berrante.messaging.endpoints.messages import changed
 from berrante.messaging.fields import storable
@@ -55,10 +55,6 @@ _CHANGE: Final = text("""
                provider_id text, explained boolean, code text, reason text)
      WHERE m.organization_id = CAST(:organization AS uuid) AND m.id = given.id
 """)
-
-#: The contact stopped this business' marketing messages.
-#: https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes
-_STOPPED: Final = "131050"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,10 +170,18 @@ async def apply(
     rows = [{"id": message.id, "explained": False, **message.changes} for message in spoken_of.values()]
     if rows:
         await connection.execute(_CHANGE, {"organization": organization_id, "now": now, "rows": _json(rows)})
-    for receipt, each in zip(given, applied, strict=True):
-        if each is not None and each.holds is MessageStatus.FAILED and receipt.code == _STOPPED:
-            reason = receipt.reason or "the contact stopped marketing messages"
-            await suppress(connection, each.message_id, reason=reason, at=receipt.at)
+    for place, (receipt, each) in enumerate(zip(given, applied, strict=True)):
+        # Only the first time that it is told: the contact may have resumed them since.
+        if each is not None and each.is_news and each.holds is MessageStatus.FAILED and receipt.code == STOPPED_CODE:
+            left = await suppress(
+                connection,
+                organization_id=organization_id,
+                contact_id=each.contact_id,
+                code=receipt.code,
+                reason=receipt.reason or "the contact stopped marketing messages",
+                at=receipt.at,
+            )
+            applied[place] = replace(each, happenings=[*each.happenings, *left])
     await _price(connection, organization_id, zip(given, applied, strict=True))
     return applied
 

@@ -13,6 +13,7 @@ from berrante.messaging.clock import Clock, milliseconds, moment
 from berrante.messaging.endpoints.emitting import Told as Delivery
 from berrante.messaging.endpoints.emitting import emit_all, enqueue
 from berrante.messaging.errors import ReceiptTooEarly
+from berrante.messaging.instance_states import review, stops_whole_number
 from berrante.messaging.instances.tenancy import gateways_of, is_known, refused
 from berrante.messaging.messages import late_refusals, receipts
 from berrante.messaging.messages.incoming import Incoming, Stored, store
@@ -77,6 +78,11 @@ class Shares:
                 if (each := came[taken.job.id]) is not None
                 for happening in each.happenings
             ]
+            now = moment(self._clock())
+            for instance_id in sorted({each.instance_id for each in stopped if stops_whole_number(each.hold)}):
+                happenings += await review(
+                    connection, organization_id=organization_id, instance_id=instance_id, now=now
+                )
             told = await emit_all(connection, happenings)
         outcomes: _Outcomes
         try:

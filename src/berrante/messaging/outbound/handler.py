@@ -79,7 +79,7 @@ class OutboundHandler:
         self._gateways = gateways
         self._clock = clock
         self._outcomes = Outcomes(database, queues)
-        self._reactions = Reactions(database, self._outcomes, clock=clock, listener=listener, chance=chance)
+        self._reactions = Reactions(database, queues, self._outcomes, clock=clock, listener=listener, chance=chance)
 
     async def __call__(self, job: Job) -> object:  # noqa: PLR0911  one return per step
         """Send one message; raises ``Unrecoverable`` for a job that can never be done, ``SendError`` to be retried."""

@@ -1,6 +1,5 @@
 """The job of the queue ``outbound``: send one stored message. It carries ids alone, never the text."""
 
-from dataclasses import replace
 from uuid import UUID
 
 from berrante.engine import NewJob, Queue
@@ -26,4 +25,4 @@ def send_job(queue: Queue, *, organization_id: UUID, instance_id: str, message_i
     """Return the job that sends a message; within the queue, a lower priority number goes first."""
     data = {"organizationId": str(organization_id), "instanceId": instance_id, "messageId": str(message_id)}
     # int(): redis-py would write an enum member as its repr.
-    return NewJob(SEND, data, replace(queue.with_id(send_id(message_id)), priority=int(priority), group=instance_id))
+    return NewJob(SEND, data, queue.with_id(send_id(message_id), priority=int(priority), group=instance_id))

@@ -1,12 +1,14 @@
 """What follows from WhatsApp's answer to a send: for the message, its contact, template, number and account."""
 
 from collections.abc import Callable, Hashable
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from berrante.engine import RateLimited, Snooze
 from berrante.gateways.protocol import Action, Content, Scope, SendError
 from berrante.messaging.clock import Clock, moment
+from berrante.messaging.endpoints.emitting import Told, emit_all, enqueue
+from berrante.messaging.instance_states import review, stops_whole_number
 from berrante.messaging.messages.status import MessageStatus
 from berrante.messaging.outbound import sending_holds
 from berrante.messaging.outbound.claims import Claim, Found, Outcomes
@@ -16,6 +18,7 @@ from berrante.messaging.outbound.policy import Charge, GiveUp, Postpone, react
 from berrante.messaging.outbound.policy.holding import LOOK_MS, Hold, hold_after
 from berrante.messaging.outbound.rates import Rates
 from berrante.messaging.outbound.signals import Held, Listener, Suppressed
+from berrante.messaging.queues import Queues
 from berrante.store import Database
 
 _MANY: Final = 10_000
@@ -31,6 +34,7 @@ class Reactions:
     def __init__(
         self,
         database: Database,
+        queues: Queues,
         outcomes: Outcomes,
         *,
         clock: Clock,
@@ -38,6 +42,7 @@ class Reactions:
         chance: Callable[[], float],
     ) -> None:
         self._database = database
+        self._queues = queues
         self._outcomes = outcomes
         self._clock = clock
         self._listener = listener
@@ -99,22 +104,14 @@ class Reactions:
         hold = hold_after(error, content=content, contact_id=found.contact_id, now_ms=now_ms)
         if hold is None:
             return None
+        place: dict[str, Any] = {"organization_id": payload.organization_id, "instance_id": payload.instance_id}
+        told: list[Told] = []
         async with self._database.begin() as connection:
-            await sending_holds.place(
-                connection,
-                hold,
-                organization_id=payload.organization_id,
-                instance_id=payload.instance_id,
-                now=moment(now_ms),
-            )
-        await tell(
-            self._listener,
-            hold,
-            error,
-            organization_id=payload.organization_id,
-            instance_id=payload.instance_id,
-            contact_id=found.contact_id,
-        )
+            await sending_holds.place(connection, hold, **place, now=moment(now_ms))
+            if stops_whole_number(hold):
+                told = await emit_all(connection, await review(connection, **place, now=moment(now_ms)))
+        await enqueue(self._queues, told)
+        await tell(self._listener, hold, error, **place, contact_id=found.contact_id)
         return hold
 
     def _strike(self, pair: Hashable) -> int:

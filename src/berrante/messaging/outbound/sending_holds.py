@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, or_, select
+from sqlalchemy import ARRAY, Row, Text, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,6 +14,14 @@ from berrante.messaging.cloud_numbers.models import cloud_numbers
 from berrante.messaging.fields import storable
 from berrante.messaging.outbound.models import sending_holds
 from berrante.messaging.outbound.policy.holding import Hold
+
+# Made once: every send asks it.
+_STANDING: Final = select(sending_holds).where(
+    sending_holds.c.instance_id == bindparam("of_instance_id"),
+    sending_holds.c.organization_id == bindparam("of_organization_id"),
+    sending_holds.c.what == func.any(bindparam("names", type_=ARRAY(Text))),
+    or_(sending_holds.c.until.is_(None), sending_holds.c.until > bindparam("now")),
+)
 
 
 async def place(
@@ -25,7 +33,7 @@ async def place(
     """
     ids = [instance_id]
     if hold.what == "account":
-        ids = await _of_same_account(connection, organization_id, instance_id)
+        ids = await of_same_account(connection, organization_id, instance_id)
     rows = [
         {
             "organization_id": organization_id,
@@ -56,13 +64,8 @@ async def on(
     connection: AsyncConnection, names: Sequence[str], *, organization_id: UUID, instance_id: str, now: datetime
 ) -> list[Hold]:
     """Return those of the named holds that stand now."""
-    query = select(sending_holds).where(
-        sending_holds.c.instance_id == instance_id,
-        sending_holds.c.organization_id == organization_id,
-        sending_holds.c.what.in_(names),
-        or_(sending_holds.c.until.is_(None), sending_holds.c.until > now),
-    )
-    return [_hold(row) for row in await connection.execute(query)]
+    given = {"of_instance_id": instance_id, "of_organization_id": organization_id, "names": list(names), "now": now}
+    return [_hold(row) for row in await connection.execute(_STANDING, given)]
 
 
 async def on_number(
@@ -93,7 +96,7 @@ async def lift(
 
     One of an account ends for every number of the account. What waits goes on within some minutes.
     """
-    ids = await _of_same_account(connection, organization_id, instance_id)
+    ids = await of_same_account(connection, organization_id, instance_id)
     mine = or_(
         sending_holds.c.instance_id == instance_id,
         (sending_holds.c.what == "account") & sending_holds.c.instance_id.in_(ids),
@@ -106,7 +109,8 @@ async def lift(
     return (await connection.execute(statement)).rowcount
 
 
-async def _of_same_account(connection: AsyncConnection, organization_id: UUID, instance_id: str) -> list[str]:
+async def of_same_account(connection: AsyncConnection, organization_id: UUID, instance_id: str) -> list[str]:
+    """Return an organization's numbers that are known to be of one WhatsApp account, this one among them."""
     account = (
         select(cloud_numbers.c.business_account_id)
         .where(cloud_numbers.c.organization_id == organization_id, cloud_numbers.c.instance_id == instance_id)

@@ -16,7 +16,7 @@ from berrante.messaging.contacts.models import contacts
 from berrante.messaging.contacts.store import remember
 from berrante.messaging.errors import Invalid, Missing
 from berrante.messaging.fields import storable, text_body
-from berrante.messaging.instances.service import Instances
+from berrante.messaging.instances.service import Instance, Instances
 from berrante.messaging.messages.content import words_of
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
@@ -88,12 +88,14 @@ class Outbound:
         reply_to: str | None = None,
         quotes: UUID | None = None,
         message_id: UUID | None = None,
+        instance: Instance | None = None,
     ) -> UUID:
         """Do as ``send``, but a Redis that is away after the commit is no error: whoever asked must not ask again.
 
         The reconciler enqueues the message within two minutes of Redis' return. ``quotes`` is our own id of the message
         that this one answers, in place of ``reply_to``. With a ``message_id``, of an idempotency key, a message that is
-        stored already stays as it is: a request whose process was killed after the commit is done once.
+        stored already stays as it is: a request whose process was killed after the commit is done once. ``instance`` is
+        the organization's own one if it was found before.
         """
         quoted: Quoted | None = None
         if quotes is not None:
@@ -107,6 +109,7 @@ class Outbound:
             reply_to=reply_to,
             quoted=quoted,
             message_id=message_id,
+            instance=instance,
         )
         try:
             await self._enqueue(organization_id=organization_id, instance_id=instance_id, message_id=stored_id)
@@ -127,13 +130,14 @@ class Outbound:
         reply_to: str | None,
         quoted: Quoted | None = None,
         message_id: UUID | None = None,
+        instance: Instance | None = None,
     ) -> UUID:
         if message_id is not None and await self._is_stored(organization_id, message_id):
             return message_id
         address = await self._address(organization_id, instance_id, to)
         if content is None:
             content = TextContent(body=text_body(text or "", field="text"))
-        instance = await Instances(self._database).find(organization_id, instance_id)
+        instance = instance or await Instances(self._database).find(organization_id, instance_id)
         if instance is None:
             raise Missing("instance", instance_id)
         gateway = gateway_named(self._gateways, instance.gateway)

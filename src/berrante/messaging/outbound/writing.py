@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
@@ -14,6 +15,9 @@ from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
 from berrante.messaging.messages.status import MessageStatus
 from berrante.store import new_id
+
+# Made once: to build a statement of many columns takes longer than to have it answered.
+_WRITE: Final = insert(messages).on_conflict_do_nothing(index_elements=["id"])
 
 
 async def write(
@@ -54,7 +58,7 @@ async def write(
         "created_at": at,
         "updated_at": at,
     }
-    await connection.execute(insert(messages).values(row).on_conflict_do_nothing(index_elements=["id"]))
+    await connection.execute(_WRITE, row)
     return message_id
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from redis.asyncio import Redis
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -30,6 +30,9 @@ _LATER_S: Final = 3_600
 #: A request's limit may be this old: it is read at every request.
 _REMEMBERED_S: Final = 10.0
 _REMEMBERED_MOST: Final = 10_000
+_OF: Final = select(
+    quotas.c.messages_per_day, quotas.c.campaigns_running, quotas.c.contacts, quotas.c.requests_per_minute
+).where(quotas.c.organization_id == bindparam("of"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +63,7 @@ class Quotas:
         self._take = redis.register_script(_DAILY)
         self._prefix = f"berrante:{prefix}:messages"
         self._clock = clock
-        self._remembered: dict[UUID, tuple[float, int | None]] = {}
+        self._remembered: dict[UUID, tuple[float, Quota]] = {}
 
     async def get(self, organization_id: UUID) -> Quota:
         """Return an organization's quota."""
@@ -101,21 +104,25 @@ class Quotas:
 
     async def requests_per_minute(self, organization_id: UUID) -> int | None:
         """Return the organization's own limit of requests, remembered for some seconds."""
+        return (await self._lately(organization_id)).requests_per_minute
+
+    async def _lately(self, organization_id: UUID) -> Quota:
         now = time.monotonic()
-        at, limit = self._remembered.get(organization_id, (0.0, None))
-        if not at or now - at > _REMEMBERED_S:
-            limit = (await self.get(organization_id)).requests_per_minute
+        at, quota = self._remembered.get(organization_id, (0.0, None))
+        if quota is None or now - at > _REMEMBERED_S:
+            quota = await self.get(organization_id)
             if len(self._remembered) >= _REMEMBERED_MOST:
                 self._remembered.clear()
-            self._remembered[organization_id] = (now, limit)
-        return limit
+            self._remembered[organization_id] = (now, quota)
+        return quota
 
     async def take_messages(self, organization_id: UUID, number: int = 1) -> None:
         """Take from today's messages; raises ``QuotaExceeded`` and takes none if too few are left.
 
-        Counted in Redis; a Redis that forgot is told by the rows. Give back what was not written.
+        Counted in Redis; a Redis that forgot is told by the rows. Give back what was not written. The limit itself is
+        remembered for some seconds: it is read for every message.
         """
-        limit = (await self.get(organization_id)).messages_per_day
+        limit = (await self._lately(organization_id)).messages_per_day
         if limit is None:
             return
         key = self._key(organization_id)
@@ -175,8 +182,7 @@ async def admit_campaign(connection: AsyncConnection, organization_id: UUID) -> 
 
 
 async def _read(connection: AsyncConnection, organization_id: UUID) -> Quota:
-    columns = (quotas.c.messages_per_day, quotas.c.campaigns_running, quotas.c.contacts, quotas.c.requests_per_minute)
-    row = (await connection.execute(select(*columns).where(quotas.c.organization_id == organization_id))).one_or_none()
+    row = (await connection.execute(_OF, {"of": organization_id})).one_or_none()
     return Quota(**row._mapping) if row else Quota()
 
 

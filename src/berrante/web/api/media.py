@@ -30,7 +30,8 @@ _BODY: Final = {
 _FILE: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "The file.",
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        # Of whatever type it came as.
+        "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 

@@ -51,6 +51,7 @@ async def send_message(
         content=content,
         quotes=body.reply_to,
         message_id=idempotency_id(request),
+        instance=instance,
     )
     return AcceptedOut(id=message_id)
 

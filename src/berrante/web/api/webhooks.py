@@ -173,4 +173,5 @@ def _out(endpoint: Endpoint) -> WebhookOut:
 
 def _shown_once(endpoint: Endpoint, response: Response) -> WebhookWithSecret:
     response.headers["Cache-Control"] = "no-store"
+    assert endpoint.secret is not None
     return WebhookWithSecret(**_out(endpoint).model_dump(), secret=endpoint.secret)

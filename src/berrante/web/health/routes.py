@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
@@ -9,9 +10,20 @@ from berrante.web.health.check import Report
 from berrante.web.health.process import VITAL, Health
 
 router = APIRouter(prefix="/health", tags=["health"])
+_DOWN: Final[dict[int | str, dict[str, Any]]] = {
+    503: {
+        "description": "It is down, and why.",
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "additionalProperties": True},
+                "example": {"status": "down", "reason": "no answer within 2000 ms"},
+            }
+        },
+    }
+}
 
 
-@router.get("", summary="Everything")
+@router.get("", summary="Everything", responses=_DOWN)
 async def everything(request: Request, response: Response) -> Report:
     """Report all of it; 503 if any part is down."""
     health = _health(request)
@@ -26,7 +38,7 @@ async def live(request: Request, response: Response) -> Report:
     return _answered({"status": "ok", **_health(request).about()}, response)
 
 
-@router.get("/ready", summary="May it get work")
+@router.get("/ready", summary="May it get work", responses=_DOWN)
 async def ready(request: Request, response: Response) -> Report:
     """Answer 200 while Redis and the database do; 503 tells a balancer to send requests elsewhere for now."""
     parts = await _reports(_health(request), VITAL)
@@ -35,25 +47,25 @@ async def ready(request: Request, response: Response) -> Report:
     return _answered({"status": status, **shown}, response)
 
 
-@router.get("/redis", summary="Redis")
+@router.get("/redis", summary="Redis", responses=_DOWN)
 async def redis(request: Request, response: Response) -> Report:
     """Report latency, memory, persistence, eviction policy, and what should be mended."""
     return await _one(request, response, "redis")
 
 
-@router.get("/database", summary="The database")
+@router.get("/database", summary="The database", responses=_DOWN)
 async def database(request: Request, response: Response) -> Report:
     """Report latency, version, size, the tables' revision and this process's pool."""
     return await _one(request, response, "database")
 
 
-@router.get("/queues", summary="The queues")
+@router.get("/queues", summary="The queues", responses=_DOWN)
 async def queues(request: Request, response: Response) -> Report:
     """Report each queue's jobs by state, the longest wait, throughput, stalled jobs and workers."""
     return await _one(request, response, "queues")
 
 
-@router.get("/gateways", summary="The ways to WhatsApp")
+@router.get("/gateways", summary="The ways to WhatsApp", responses=_DOWN)
 async def gateways(request: Request, response: Response) -> Report:
     """Report each gateway's numbers and sends."""
     return await _one(request, response, "gateways")

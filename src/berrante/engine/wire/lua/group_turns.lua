@@ -41,6 +41,26 @@ local function take_turns(groups, most, batch, seed, start, mates)
     return id
   end
 
+  -- Takes many at once where that comes to the same: none of a lower priority waits that could claim its share.
+  local function pick_many(group, most)
+    most = math.min(most, group.waits)
+    if group.gap > 0 then
+      -- With jitter each gap is another, and each job has to be looked at by itself.
+      if group.jitter > 0 then return { pick(group) } end
+      local from = math.max(group.next, now - (group.burst - 1) * group.gap)
+      most = math.min(most, math.floor((now - from) / group.gap) + 1)
+    end
+    local first = most > 1 and rcall("ZRANGE", group.jobs, 0, 0, "WITHSCORES")[2]
+    local last = first and rcall("ZRANGE", group.jobs, -1, -1, "WITHSCORES")[2]
+    if not first or math.floor(first / CLASS) ~= math.floor(last / CLASS) then return { pick(group) } end
+    local found, ids = rcall("ZPOPMIN", group.jobs, most), {}
+    for i = 1, #found, 2 do ids[#ids + 1] = found[i] end
+    group.waits = #ids < most and 0 or group.waits - #ids -- somebody may have deleted some of the line
+    groups.count = groups.count - #ids
+    group.turns = 0
+    return ids
+  end
+
   local function charge(group)
     if group.gap > 0 then
       local early = now - (group.burst - 1) * group.gap
@@ -50,20 +70,20 @@ local function take_turns(groups, most, batch, seed, start, mates)
 
   -- Starts up to `most` jobs of a group, which count as one run; returns how many.
   local function serve(group, most)
-    local started, slot = 0, nil
+    local started, slotted = 0, {}
     while started < most and group.waits > 0 and math.max(group.next, group.rest) <= now do
-      local id = pick(group)
-      if id and start(id, group.id) then
-        started = started + 1
-        groups.taken[#groups.taken + 1], groups.taken[#groups.taken + 2] = id, group.id
-        charge(group)
-        if most > 1 then
-          slot = slot or id
-          rcall("HSET", groups.slots, id, slot)
+      local ids = most > 1 and pick_many(group, most - started) or { pick(group) }
+      for i = 1, #ids do
+        local id = ids[i]
+        if start(id, group.id) then
+          started = started + 1
+          groups.taken[#groups.taken + 1], groups.taken[#groups.taken + 2] = id, group.id
+          charge(group)
+          if most > 1 then slotted[#slotted + 1], slotted[#slotted + 2] = id, slotted[1] or id end
         end
       end
     end
-    if slot then rcall("HSET", groups.slots, "n:" .. slot, started) end
+    if #slotted > 0 then rcall("HSET", groups.slots, "n:" .. slotted[1], started, unpack(slotted)) end
     if started > 0 then group.active = group.active + 1 end
     return started
   end

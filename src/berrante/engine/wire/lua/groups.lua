@@ -167,23 +167,39 @@ local function open_groups(base, now, fallback)
     groups.put(id, name, priority, first)
   end
 
-  local function free(id, name)
-    if slotted == nil then slotted = rcall("EXISTS", slots) == 1 end
-    local slot = slotted and rcall("HGET", slots, id)
-    if slot then
-      rcall("HDEL", slots, id)
-      if rcall("HINCRBY", slots, "n:" .. slot, -1) > 0 then return end
-      rcall("HDEL", slots, "n:" .. slot)
-    end
+  local function end_run(name)
     local group = groups.open(name)
     group.active = math.max(0, group.active - 1)
     touch(group)
   end
 
+  -- Says that jobs which counted as active do no more. Those of one batch are one run, which is over with its last.
+  local function free(ids, names)
+    if slotted == nil then slotted = rcall("EXISTS", slots) == 1 end
+    local slot_of, listed, ends, name_of = slotted and rcall("HMGET", slots, unpack(ids)) or {}, {}, {}, {}
+    for i = 1, #ids do
+      local slot = slot_of[i]
+      if slot then
+        listed[#listed + 1] = ids[i]
+        ends[slot], name_of[slot] = (ends[slot] or 0) + 1, names[i]
+      else
+        end_run(names[i])
+      end
+    end
+    if #listed == 0 then return end
+    rcall("HDEL", slots, unpack(listed))
+    for slot, count in pairs(ends) do
+      if rcall("HINCRBY", slots, "n:" .. slot, -count) <= 0 then
+        rcall("HDEL", slots, "n:" .. slot)
+        end_run(name_of[slot])
+      end
+    end
+  end
+
   -- Says that a run is over; false if it counts no more, or never did.
   function groups.release(id, name)
     if rcall("HDEL", held, id) == 0 then return false end
-    free(id, name)
+    free({ id }, { name })
     return true
   end
 
@@ -192,11 +208,13 @@ local function open_groups(base, now, fallback)
     local ids, names = {}, {}
     for i = 1, #ended, 2 do ids[#ids + 1], names[#names + 1] = ended[i], ended[i + 1] end
     groups.load(names)
-    local still = rcall("HMGET", held, unpack(ids))
+    local still, counted, theirs = rcall("HMGET", held, unpack(ids)), {}, {}
     for i = 1, #ids do
-      if still[i] then free(ids[i], ended[2 * i]) end
+      if still[i] then counted[#counted + 1], theirs[#theirs + 1] = ids[i], names[i] end
     end
-    rcall("HDEL", held, unpack(ids))
+    if #counted == 0 then return end
+    free(counted, theirs)
+    rcall("HDEL", held, unpack(counted))
   end
 
   -- Takes a job out of its group's line; false if it did not wait there.

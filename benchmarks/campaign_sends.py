@@ -1,0 +1,148 @@
+"""A campaign's way out, with real processes: sends a second, and the wait of who is answered meanwhile."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from sqlalchemy import text
+
+from benchmarks.campaign_sizes import World, world
+from benchmarks.delivery import percentile
+from berrante.gateways.simulator import Simulator
+from berrante.messaging.intake import Intake
+from berrante.messaging.outbound.service import Outbound
+
+_WITHIN_S = 600.0
+_QUEUES = ("campaign", "outbound", "message", "maintenance")
+_UNPACED = {"BERRANTE_OUTBOUND_RATE_MAX": "0", "BERRANTE_MESSAGE_RATE_MAX": "0", "BERRANTE_LOG_LEVEL": "warning"}
+_SPAN = text("""
+    SELECT count(*) AS sent, count(DISTINCT contact_id) AS people,
+           extract(epoch FROM max(sent_at) - min(sent_at)) AS took_s
+      FROM messages WHERE direction = 'out' AND sent_at IS NOT NULL
+""")
+_LATENCIES = text("""
+    SELECT extract(epoch FROM sent_at - created_at) * 1000 AS ms
+      FROM messages WHERE origin = 'api' AND sent_at IS NOT NULL
+""")
+
+
+@asynccontextmanager
+async def _worker(there: World, number: int, **settings: str) -> AsyncIterator[None]:
+    environment = {
+        **os.environ,
+        **_UNPACED,
+        "REDIS_URL": there.redis_url,
+        "DATABASE_URL": there.database_url,
+        "BERRANTE_DATA_DIR": str(there.folder / f"worker-{number}"),
+        "BERRANTE_SECRET_KEY": "k" * 32,
+        **settings,
+    }
+    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "berrante", "worker", *_QUEUES, env=environment)
+    try:
+        yield
+        if child.returncode is not None:
+            raise RuntimeError(f"a worker ended with {child.returncode}")
+    finally:
+        if child.returncode is None:
+            child.terminate()
+            await child.wait()
+
+
+async def sends(recipients: int, *, processes: Sequence[int], numbers: int) -> dict[str, Any]:
+    """Send one campaign for each number of processes."""
+    found: dict[str, Any] = {"recipients": recipients, "numbers": numbers, "load_average": os.getloadavg()[0]}
+    for count in processes:
+        async with world(numbers=numbers) as there:
+            found[f"{count}_per_s"] = await _sends(there, recipients, processes=count, numbers=numbers)
+    return found
+
+
+async def _sends(there: World, recipients: int, *, processes: int, numbers: int) -> int:
+    campaign = await there.campaigns.create(
+        organization_id=there.organization_id,
+        instance_id=[f"n{number}" for number in range(numbers)],
+        name="Bench",
+        body="{Olá|Oi}, há novidades!",
+        recipients=[f"+55119{80_000_000 + index}" for index in range(recipients)],
+        pace={"per_minute": 1_000_000, "jitter": 0, "window": 500},
+    )
+    await there.campaigns.start(there.organization_id, campaign.id)
+    async with AsyncExitStack() as working:
+        for number in range(processes):
+            await working.enter_async_context(_worker(there, number, BERRANTE_OUTBOUND_CONCURRENCY="50"))
+        deadline = time.monotonic() + _WITHIN_S
+        while True:
+            async with there.database.begin() as connection:
+                row = (await connection.execute(_SPAN)).one()
+            if row.sent >= recipients:
+                break
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{row.sent} of {recipients} are sent")
+            await asyncio.sleep(0.5)
+    if row.sent != recipients or row.people != recipients:
+        raise RuntimeError(f"{row.sent} sent to {row.people} of {recipients} people")
+    return round(recipients / float(row.took_s))
+
+
+async def replies(count: int, *, gap_ms: int) -> dict[str, Any]:
+    """Answer people while a campaign of which thousands wait goes out by the same number."""
+    async with world() as there:
+        campaign = await there.campaigns.create(
+            organization_id=there.organization_id,
+            instance_id="n0",
+            name="Bench",
+            body="{Olá|Oi}, há novidades!",
+            recipients=[f"+55119{80_000_000 + index}" for index in range(20_000)],
+            pace={"per_minute": 1_000_000, "jitter": 0, "window": 100},
+        )
+        await there.campaigns.start(there.organization_id, campaign.id)
+        outbound = Outbound(there.database, there.queues, {"simulator": Simulator(Intake(there.queues))})
+        paced = {"BERRANTE_OUTBOUND_RATE_MAX": "1", "BERRANTE_OUTBOUND_RATE_DURATION_MS": str(gap_ms)}
+        async with _worker(there, 0, **paced):
+            await _going(there)
+            for index in range(count):
+                await outbound.send(
+                    organization_id=there.organization_id,
+                    instance_id="n0",
+                    to=f"+55119{70_000_000 + index}",
+                    text="Está a caminho.",
+                )
+                await asyncio.sleep(gap_ms * 3 / 1_000)  # a third of the number's slots are for replies
+            waits = await _all_sent(there, count)
+        async with there.database.begin() as connection:
+            sent = (await connection.execute(_SPAN)).one().sent
+    return {
+        "gap_ms": gap_ms,
+        "replies": count,
+        "reply_p50_ms": round(percentile(waits, 0.5), 1),
+        "reply_p99_ms": round(percentile(waits, 0.99), 1),
+        "campaign_sent_meanwhile": sent - count,
+        "load_average": os.getloadavg()[0],
+    }
+
+
+async def _going(there: World) -> None:
+    deadline = time.monotonic() + _WITHIN_S
+    while True:
+        async with there.database.begin() as connection:
+            if (await connection.execute(_SPAN)).one().sent >= 20:
+                return
+        if time.monotonic() > deadline:
+            raise RuntimeError("the campaign does not go out")
+        await asyncio.sleep(0.1)
+
+
+async def _all_sent(there: World, count: int) -> list[float]:
+    deadline = time.monotonic() + _WITHIN_S
+    while True:
+        async with there.database.begin() as connection:
+            waits = [float(row.ms) for row in await connection.execute(_LATENCIES)]
+        if len(waits) >= count:
+            return waits
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{len(waits)} of {count} replies are sent")
+        await asyncio.sleep(0.1)
