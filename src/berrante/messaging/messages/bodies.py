@@ -48,7 +48,8 @@ def refusal(gateway: str, type_: str) -> str | None:
         return None
     if type_ == BY_ADDRESS and "media" in sent:
         return f"gateway {gateway!r} fetches no addresses: upload the file with POST /v1/media, and give its media_id"
-    return f"gateway {gateway!r} does not send messages of type {type_!r}: it sends {', '.join(sorted(sent - {BY_ADDRESS}))}"
+    known = ", ".join(sorted(sent - {BY_ADDRESS}))
+    return f"gateway {gateway!r} does not send messages of type {type_!r}: it sends {known}"
 
 
 def stored_reference(organization_id: UUID, media_id: str) -> str:
