@@ -8,10 +8,12 @@ BIN := $(VENV)/bin
 install: $(VENV)/installed
 
 # uv installs in seconds what pip takes a minute for; it comes from PyPI itself, pinned by hash as all the rest.
-$(VENV)/installed: pyproject.toml requirements/install.txt requirements/dev.txt hatch_build.py frontend/package-lock.json sidecar/package-lock.json
+$(VENV)/installed: pyproject.toml requirements/install.txt requirements/dev.txt requirements/s3.txt hatch_build.py frontend/package-lock.json sidecar/package-lock.json
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/install.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(BIN)/uv venv --quiet --allow-existing $(VENV)/s3
+	$(BIN)/uv pip install --quiet --python $(VENV)/s3/bin/python --require-hashes -r requirements/s3.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	-@$(BIN)/python -m berrante.gateways.baileys .berrante
 	touch $@
@@ -53,7 +55,8 @@ LOCK := ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 lock: install
 	cd requirements && $(LOCK) install.in -o install.txt
 	cd requirements && $(LOCK) dev.in ../pyproject.toml --all-extras --group ../pyproject.toml:dev -o dev.txt
-	cd requirements && $(LOCK) ../pyproject.toml --extra server --extra embedded -o server.txt
+	cd requirements && $(LOCK) s3.in -o s3.txt
+	cd requirements && $(LOCK) ../pyproject.toml --extra server --extra embedded --extra otel -o server.txt
 
 clean:
 	rm -rf $(VENV) .berrante .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache .bench

@@ -1,7 +1,7 @@
 """What groups cost, and what they give: ``python -m benchmarks.fairness --redis URL --json``.
 
-- ``wait``: 50 tenants add a job a second each, alone and beside a tenant with 100,000 waiting jobs; the time from the
-  add to the handler's first line. Rounds of both are interleaved.
+- ``wait``: 50 tenants, in a process of their own, add a job a second each, alone and beside a tenant with 100,000
+  waiting jobs; the time from the add to the handler's first line. Rounds of both are interleaved.
 - ``take``: what the server spends on a job when 10 and when 100,000 groups wait, and when there are no groups.
 """
 
@@ -11,6 +11,7 @@ import json
 import random
 import secrets
 import statistics
+import sys
 import time
 from dataclasses import replace
 
@@ -31,11 +32,10 @@ _TAKEN = 10_000
 _TURN = 50
 
 
-async def waits(connection: Connection, *, flooded: bool, seconds: float) -> list[float]:
+async def waits(url: str, connection: Connection, *, flooded: bool, seconds: float) -> list[float]:
     """Return, in ms, how long the tenants' jobs waited."""
     queue = Queue("fair", connection, prefix=f"bench{secrets.token_hex(4)}")
     started: dict[str, float] = {}
-    added: dict[str, float] = {}
 
     async def handle(job: Job) -> None:
         started[job.id] = time.perf_counter()
@@ -47,17 +47,10 @@ async def waits(connection: Connection, *, flooded: bool, seconds: float) -> lis
             await queue.add_bulk([NewJob("send", item, flood) for item in payloads(1_000)])
     worker = Worker("fair", handle, connection, OPTIONS, prefix=queue.prefix)
     running = asyncio.create_task(worker.run())
-    chance = random.Random(3)
-
-    async def tenant(number: int) -> None:
-        await asyncio.sleep(1 + chance.random())
-        for index in range(int(seconds)):
-            job_id = f"{number}-{index}"
-            added[job_id] = time.perf_counter()
-            await queue.add("send", payload(index), JobOptions(group=f"tenant-{number}", job_id=job_id))
-            await asyncio.sleep(1)
-
-    await asyncio.gather(*(tenant(number) for number in range(TENANTS)))
+    command = (sys.executable, "-m", "benchmarks.fairness", "--add", queue.prefix, "--seconds", str(seconds))
+    adding = await asyncio.create_subprocess_exec(*command, "--redis", url, stdout=asyncio.subprocess.PIPE)
+    told, _ = await adding.communicate()
+    added: dict[str, float] = json.loads(told)
     await asyncio.sleep(1)
     await worker.stop()
     await running
@@ -65,6 +58,25 @@ async def waits(connection: Connection, *, flooded: bool, seconds: float) -> lis
     if missing:
         raise RuntimeError(f"{len(missing)} of {len(added)} jobs did not start")
     return [(started[job_id] - at) * 1_000 for job_id, at in added.items()]
+
+
+async def add(url: str, *, prefix: str, seconds: float) -> dict[str, float]:
+    """Add the tenants' jobs, and return when: by the clock that all processes of a machine share."""
+    added: dict[str, float] = {}
+    chance = random.Random(3)
+    async with Connection.from_url(url) as connection:
+        queue = Queue("fair", connection, prefix=prefix)
+
+        async def tenant(number: int) -> None:
+            await asyncio.sleep(1 + chance.random())
+            for index in range(int(seconds)):
+                job_id = f"{number}-{index}"
+                added[job_id] = time.perf_counter()
+                await queue.add("send", payload(index), JobOptions(group=f"tenant-{number}", job_id=job_id))
+                await asyncio.sleep(1)
+
+        await asyncio.gather(*(tenant(number) for number in range(TENANTS)))
+    return added
 
 
 async def fairness(url: str, *, rounds: int, seconds: float) -> dict[str, float]:
@@ -75,9 +87,9 @@ async def fairness(url: str, *, rounds: int, seconds: float) -> dict[str, float]
     async with Connection.from_url(url) as connection:
         for _ in range(rounds):
             await connection.redis.flushdb()
-            empty = await waits(connection, flooded=False, seconds=seconds)
+            empty = await waits(url, connection, flooded=False, seconds=seconds)
             await connection.redis.flushdb()
-            full = await waits(connection, flooded=True, seconds=seconds)
+            full = await waits(url, connection, flooded=True, seconds=seconds)
             alone += empty
             beside += full
             p95.append(percentile(full, 0.95) / percentile(empty, 0.95))
@@ -157,14 +169,17 @@ def main() -> None:
     parser.add_argument("--server", choices=["valkey", "redis"], default="redis", help="which one, without --redis")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0, help="how long tenants add, per round")
+    parser.add_argument("--add", metavar="PREFIX", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     given = parser.parse_args()
-    if given.redis:
+    if given.add:
+        found = run_loop(add(given.redis, prefix=given.add, seconds=given.seconds))
+    elif given.redis:
         found = run_loop(_measure(given, given.redis))
     else:
         with serve(given.server) as server:
             found = run_loop(_measure(given, server.url))
-    print(json.dumps(found) if given.json else json.dumps(found, indent=2))
+    print(json.dumps(found) if given.json or given.add else json.dumps(found, indent=2))
 
 
 if __name__ == "__main__":

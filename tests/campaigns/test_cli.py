@@ -1,6 +1,7 @@
 """``berrante campaigns``."""
 
 import asyncio
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -61,6 +62,18 @@ def test_a_campaign_is_listed_shown_paused_rehearsed_and_audited(campaign_id: UU
     code, shown = _ran("audit", id_)
     assert code == 0
     assert shown.endswith("clean: every recipient is accounted for")
+
+
+def test_a_file_is_the_audience_of_a_draft(campaign_id: UUID, tmp_path: Path) -> None:
+    async def draft() -> str:
+        async with Application.open(load()) as application:
+            running = await application.campaigns.find(campaign_id)
+            return str((await application.campaigns.duplicate(running.organization_id, campaign_id)).id)
+
+    file = tmp_path / "people.csv"
+    file.write_text("phone;Cupom\n(11) 99999-0001;X7\nabc;X8\n")
+    code, shown = _ran("audience", asyncio.run(draft()), str(file), "--country", "BR")
+    assert (code, shown) == (0, "2 rows: 1 planned excluded: 1 invalid_number texts may name params.cupom")
 
 
 def test_an_unknown_campaign_is_said_to_be_unknown(campaign_id: UUID) -> None:

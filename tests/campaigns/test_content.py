@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -9,9 +10,11 @@ from hypothesis import strategies as st
 from sqlalchemy import literal, select
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from berrante.gateways.protocol import MediaContent, MediaKind, TemplateContent
 from berrante.messaging.campaigns.content import Content, RenderFailed, Shares, TemplateInvalid
 from berrante.messaging.campaigns.content.template import Template
 from berrante.messaging.errors import Invalid
+from berrante.messaging.messages.content import outgoing
 
 ANA = {"name": "Ana", "first_name": "Ana", "phone": "+5581999990001", "language": "pt", "tags": ["vip"]}
 VALUES = {**ANA, "fields": {"city": "Recife"}, "params": {}}
@@ -127,29 +130,82 @@ async def test_postgresql_gives_the_same_shares_as_python(database_url: str) -> 
     await engine.dispose()
 
 
+TEMPLATE = {"type": "template", "template": "promo", "language": "pt_BR"}
+UPLOAD = "a" * 64 + ".jpg"
+
+
 def test_a_whatsapp_template_is_data_with_rendered_parameters() -> None:
     content = Content.read(
-        {"type": "template", "template": "promo", "language": "pt_BR", "body": ["{{ first_name }}", "R$ 5"]}
+        {
+            **TEMPLATE,
+            "variables": {"1": "{{ first_name }}", "2": "R$ 5"},
+            "header": {"kind": "document", "url": "https://shop.example/{{ params.invoice }}.pdf", "filename": "{a|a}"},
+            "buttons": [{"index": 0, "kind": "url", "value": "orders/{{ params.invoice }}"}],
+        }
     )
-    rendered = content.render(VALUES, who="+1", salt="c")
-    assert rendered.content == {
-        "type": "template",
-        "template": "promo",
-        "language": "pt_BR",
-        "body": ["Ana", "R$ 5"],
-    }
-    assert content.kinds == {"template"}
+    rendered = content.render({**VALUES, "first_name": "Ana\n Maria", "params": {"invoice": "42"}}, who="+1", salt="c")
+    sent = outgoing(rendered.content)
+    assert isinstance(sent, TemplateContent)
+    assert (sent.name, sent.language) == ("promo", "pt_BR")
+    header, body, button = sent.components
+    assert header.parameters[0].media == MediaContent(
+        kind=MediaKind.DOCUMENT, link="https://shop.example/42.pdf", filename="a"
+    )
+    assert [each.text for each in body.parameters] == ["Ana Maria", "R$ 5"]  # Meta refuses a line break there
+    assert (button.index, button.parameters[0].text) == (0, "orders/42")
+    assert content.kinds == {"template": "content.variants[0].type"}
+    assert Content.read(content.stored()).stored() == content.stored()
+
+
+def test_a_file_is_named_by_address_or_by_upload_and_its_caption_is_rendered() -> None:
+    given_ = {"type": "media", "kind": "image", "media_id": UPLOAD, "caption": "{Oi|Oi} {{ name }}"}
+    content = Content.read(
+        {"variants": [{**given_, "name": "A"}, {"text": "Oi", "name": "B"}]}, organization_id=UUID(int=7)
+    )
+    rendered = content.render(VALUES, who="+1", salt="c", variant="A")
+    assert outgoing(rendered.content) == MediaContent(
+        kind=MediaKind.IMAGE, stored=f"{UUID(int=7)}/{UPLOAD}", caption="Oi Ana"
+    )
+    assert content.uploads == {"content.variants[0].media_id": UPLOAD}
+    assert content.kinds == {"media": "content.variants[0].type", "text": "content.variants[1].type"}
+
+
+def test_what_only_a_contact_can_make_wrong_is_said_when_it_is_rendered() -> None:
+    content = Content.read({"type": "media", "kind": "image", "url": "{{ params.picture }}"})
+    with pytest.raises(RenderFailed, match="url") as caught:
+        content.render({**VALUES, "params": {"picture": "ftp://x"}}, who="+1", salt="c")
+    assert caught.value.code == "content_invalid"
+    with pytest.raises(RenderFailed, match=r"no params\.picture"):
+        content.render(VALUES, who="+1", salt="c")
 
 
 @pytest.mark.parametrize(
     ("given_", "message"),
     [
         ({"text": "Oi {{ x }}"}, r"content.variants\[0\].text line 1, column 7: there is no variable 'x'"),
-        ({"type": "image", "url": "x"}, r"content.variants.0.url"),
+        ({"type": "media", "kind": "image", "url": "x"}, r"content.variants\[0\].url"),
+        ({"type": "media", "kind": "image"}, r"content.variants\[0\] give exactly one of url and media_id"),
+        (
+            {"type": "media", "kind": "audio", "url": "https://a.example/b", "caption": "{{ name }}"},
+            r"\[0\].caption goes",
+        ),
+        (
+            {"type": "media", "kind": "image", "media_id": UPLOAD, "caption": "{{ x }}"},
+            r"\[0\].caption line 1, column 4",
+        ),
+        ({"type": "media", "kind": "image", "media_id": UPLOAD, "caption": "x" * 1025}, r"\[0\].caption has 1025"),
+        ({**TEMPLATE, "template": "Promo!"}, r"content.variants\[0\].template string should match"),
+        (
+            {**TEMPLATE, "variables": {"1": "Oi\n{{ nme }}"}},
+            r"\[0\].variables.1 line 2, column 4: there is no variable",
+        ),
+        ({**TEMPLATE, "variables": {"2": "a"}}, r"count them all from 1 without a gap"),
+        ({**TEMPLATE, "buttons": [{"index": 11, "kind": "url", "value": "a"}]}, r"\[0\].buttons\[0\].index"),
+        ({"type": "image", "url": "https://a.example/b"}, r"content.variants\[0\] .*'media'"),
         ({"variants": []}, r"content.variants"),
         ({"variants": [{"text": "a"}, {"text": "b"}]}, r"content.variants has 'A' twice"),
         ({"text": " "}, r"content.variants\[0\].text is empty"),
-        ({"text": "a", "colour": "red"}, r"content.variants.0.colour"),
+        ({"text": "a", "colour": "red"}, r"content.variants\[0\].colour"),
         (7, r"content"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from berrante.messaging.campaigns.expected_end import Rest, expected_end
 from berrante.messaging.campaigns.pace import Calendar, Hours, NumberState, Policy, budget, zone_of
 from berrante.messaging.campaigns.pace.budget import gap, on
 from berrante.messaging.errors import Invalid
@@ -172,3 +173,21 @@ def test_a_malformed_policy_is_refused_and_named(given_: object, message: str) -
 def test_a_policy_is_stored_and_read_back() -> None:
     policy = Policy.read({"quiet": {"from": "21:00", "to": "08:00"}, "days": ["fri", "mon"], "warm_up": [10]})
     assert Policy.read(policy.stored()) == policy
+
+
+def test_an_end_is_expected_by_rate_hours_and_caps() -> None:
+    friday = datetime(2026, 11, 27, 18, tzinfo=UTC)
+    wanted = {"per_minute": 10, "quiet": {"from": "20:00", "to": "08:00"}, "days": ["fri", "mon"], "daily": 1_500}
+    policy, begun = Policy.read(wanted), friday.date()
+
+    def end(rate: float, **rests: Rest) -> datetime | None:
+        return expected_end(rests, policy, now=friday, begun=begun, rate_per_minute=rate)
+
+    assert end(0, sales=Rest(open=600)) == friday + timedelta(hours=1)
+    assert end(5, sales=Rest(open=600)) == friday + timedelta(hours=2)
+    monday = datetime(2026, 11, 30, 8, tzinfo=UTC)
+    assert end(10, sales=Rest(open=1_800)) == monday + timedelta(hours=1)
+    assert end(20, sales=Rest(open=600), other=Rest(open=1_800)) == monday + timedelta(hours=1)
+    assert end(10, sales=Rest(open=1_200, written=1_450)) == monday + timedelta(minutes=115)
+    assert end(10, sales=Rest(open=10_000_000)) is None
+    assert end(10) == friday

@@ -1,9 +1,15 @@
 """What a contact writes back: an answer that counts for the campaign, or a word by which it leaves."""
 
-import pytest
+from uuid import UUID
 
+import pytest
+from sqlalchemy import select
+
+from berrante.messaging.automations.models import automation_runs
+from berrante.messaging.campaigns import Campaign
 from berrante.messaging.campaigns.replies import change_settings, settings_of
 from berrante.messaging.errors import Invalid
+from berrante.messaging.instances import Instances
 from berrante.messaging.queues import QueueName
 from tests.messaging.platform import Platform
 from tests.waiting import until
@@ -11,9 +17,14 @@ from tests.waiting import until
 ADDRESS = "+5511999990001"
 
 
-async def _sent_campaign(platform: Platform) -> object:
+async def _sent_campaign(platform: Platform, automation_id: UUID | None = None) -> Campaign:
     campaign = await platform.campaigns.create(
-        organization_id=platform.organization.id, instance_id="sales", name="X", body="Oi", recipients=[ADDRESS]
+        organization_id=platform.organization.id,
+        instance_id="sales",
+        name="X",
+        body="Oi",
+        recipients=[ADDRESS],
+        reply_automation_id=automation_id,
     )
     await platform.campaigns.start(platform.organization.id, campaign.id)
     platform.work(QueueName.CAMPAIGN, QueueName.OUTBOUND)
@@ -25,7 +36,8 @@ async def _sent_campaign(platform: Platform) -> object:
     return campaign
 
 
-async def _write(platform: Platform, text: str, message_id: str) -> None:
+async def _write(platform: Platform, text: str, message_id: str) -> int:
+    """Let the contact write; return how many automations it started."""
     data = {
         "organizationId": str(platform.organization.id),
         "instanceId": "sales",
@@ -34,14 +46,16 @@ async def _write(platform: Platform, text: str, message_id: str) -> None:
         "messageId": message_id,
         "sentAt": 1_800_000_060_000,
     }
-    await platform.handle(QueueName.MESSAGE, "incoming", data)
+    outcome = await platform.handle(QueueName.MESSAGE, "incoming", data)
+    assert isinstance(outcome, dict)
+    return int(outcome["runs"])
 
 
 async def test_an_answer_counts_for_the_campaign_once(platform: Platform) -> None:
     campaign = await _sent_campaign(platform)
     for number in range(2):
         await _write(platform, "How much is it?", f"m{number}")
-    progress = await platform.campaigns.progress(platform.organization.id, campaign.id)  # type: ignore[attr-defined]
+    progress = await platform.campaigns.progress(platform.organization.id, campaign.id)
     assert (progress.replied, progress.planned, progress.total) == (1, 1, 1)
 
 
@@ -75,3 +89,57 @@ async def test_an_organizations_own_words_replace_the_usual_ones(platform: Platf
     assert await platform.campaigns.audience(organization_id, campaign.id) == {"planned": 1}
     await _write(platform, "CHEGA", "m2")
     assert await platform.campaigns.audience(organization_id, campaign.id) == {"opted_out": 1}
+
+
+async def _automations(platform: Platform) -> tuple[UUID, UUID]:
+    """Return the automation of a campaign, and one that answers everything."""
+    create = platform.automations.create
+    mine = await create(organization_id=platform.organization.id, name="M", reply="The menu", trigger="campaign")
+    usual = await create(organization_id=platform.organization.id, name="U", reply="Hello", trigger="any")
+    return mine.id, usual.id
+
+
+async def _started(platform: Platform) -> list[UUID]:
+    async with platform.database.begin() as connection:
+        rows = await connection.execute(select(automation_runs.c.automation_id).order_by(automation_runs.c.id))
+        return list(rows.scalars())
+
+
+async def test_a_first_answer_starts_the_campaigns_automation_once_in_place_of_the_usual(platform: Platform) -> None:
+    mine, usual = await _automations(platform)
+    assert await _write(platform, "Oi", "m0") == 1  # answers nothing of a campaign
+    await _sent_campaign(platform, mine)
+    for message_id in ("m1", "m1", "m2"):  # the second is delivered again, the third comes later
+        await _write(platform, "Quero ver", message_id)
+    assert await _started(platform) == [usual, mine, usual]
+
+    await platform.automations.enable(platform.organization.id, mine, enabled=False)
+    await _sent_campaign(platform, mine)
+    await _write(platform, "Quero", "m3")
+    assert await _started(platform) == [usual, mine, usual, usual]
+
+
+async def test_an_opt_out_is_no_answer_for_the_campaigns_automation(platform: Platform) -> None:
+    mine, usual = await _automations(platform)
+    await _sent_campaign(platform, mine)
+    await _write(platform, "SAIR", "m1")
+    assert await _started(platform) == [usual]
+
+
+async def test_a_campaign_names_no_automation_that_cannot_answer_for_it(platform: Platform) -> None:
+    organization_id = platform.organization.id
+    await Instances(platform.database).create(organization_id=organization_id, id="other")
+    others = await platform.automations.create(
+        organization_id=organization_id, name="O", reply="Oi", trigger="campaign", instance_id="other"
+    )
+    with pytest.raises(Invalid, match="reply_automation_id names an automation of the number 'other' alone"):
+        await _sent_campaign(platform, others.id)
+    with pytest.raises(Invalid, match="reply_automation_id names no automation of yours"):
+        await _sent_campaign(platform, UUID(int=1))
+    mine, _ = await _automations(platform)
+    campaign = await _sent_campaign(platform, mine)
+    kept = await platform.campaigns.update(organization_id, campaign.id, name="Y")
+    assert kept.reply_automation_id == mine
+    assert (await platform.campaigns.duplicate(organization_id, campaign.id)).reply_automation_id == mine
+    gone = await platform.campaigns.update(organization_id, campaign.id, reply_automation_id=None)
+    assert gone.reply_automation_id is None

@@ -18,14 +18,14 @@ DRAFT = {
 }
 
 
-async def _tenant(application: Application, instance_id: str) -> dict[str, str]:
+async def tenant(application: Application, instance_id: str) -> dict[str, str]:
     organization = await application.organizations.create(f"Org of {instance_id}")
     await application.instances.create(organization_id=organization.id, id=instance_id)
     _, secret = await application.api_keys.issue(organization.id, "test")
     return {"Authorization": f"Bearer {secret}"}
 
 
-async def _draft(client: httpx.AsyncClient, headers: dict[str, str], **changes: Any) -> dict[str, Any]:
+async def draft(client: httpx.AsyncClient, headers: dict[str, str], **changes: Any) -> dict[str, Any]:
     answer = await client.post("/v1/campaigns", json=DRAFT | changes, headers=headers)
     assert answer.status_code == 201, answer.text
     made: dict[str, Any] = answer.json()
@@ -33,10 +33,10 @@ async def _draft(client: httpx.AsyncClient, headers: dict[str, str], **changes: 
 
 
 async def test_a_campaign_is_made_looked_at_run_and_accounted_for(application: Application) -> None:
-    headers = await _tenant(application, "shop")
+    headers = await tenant(application, "shop")
     numbers = [f"+55119999900{number:02}" for number in range(12)]
     async with client_of(application) as client, working(application):
-        made = await _draft(client, headers, recipients=[*numbers, numbers[0]], pace={"per_minute": 60_000})
+        made = await draft(client, headers, recipients=[*numbers, numbers[0]], pace={"per_minute": 60_000})
         path = f"/v1/campaigns/{made['id']}"
         assert (made["status"], made["legal"]) == ("draft", ["schedule", "start", "cancel"])
 
@@ -64,6 +64,12 @@ async def test_a_campaign_is_made_looked_at_run_and_accounted_for(application: A
         assert (found["progress"]["planned"], found["progress"]["open"]) == (12, 0)
         ledger = (await client.get(f"{path}/ledger", headers=headers)).json()
         assert (ledger["planned"], ledger["sent"], ledger["is_clean"]) == (12, 12, True)
+
+        async def all_delivered() -> bool:
+            counted = (await client.get(f"{path}/progress", headers=headers)).json()
+            return bool(counted["planned"] == counted["delivered"] + counted["read"] == 12)
+
+        await until(all_delivered, timeout_s=30)  # receipts come after its end too
         first = (await client.get(f"{path}/recipients", params={"limit": 8}, headers=headers)).json()
         rest = (await client.get(f"{path}/recipients", params={"after": first["next"]}, headers=headers)).json()
         assert [each["address"] for each in [*first["data"], *rest["data"]]] == [*numbers, numbers[0]]
@@ -74,9 +80,9 @@ async def test_a_campaign_is_made_looked_at_run_and_accounted_for(application: A
 
 
 async def test_an_illegal_move_is_409_with_the_legal_ones(application: Application) -> None:
-    headers = await _tenant(application, "shop")
+    headers = await tenant(application, "shop")
     async with client_of(application) as client:
-        made = await _draft(client, headers)
+        made = await draft(client, headers)
         path = f"/v1/campaigns/{made['id']}"
         answer = await client.post(f"{path}/resume", headers=headers)
         assert answer.status_code == 409
@@ -113,7 +119,7 @@ async def test_an_illegal_move_is_409_with_the_legal_ones(application: Applicati
 async def test_what_is_malformed_is_422_and_says_where(
     application: Application, change: dict[str, Any], field: str, details: dict[str, int]
 ) -> None:
-    headers = await _tenant(application, "shop")
+    headers = await tenant(application, "shop")
     async with client_of(application) as client:
         answer = await client.post("/v1/campaigns", json=DRAFT | change, headers=headers)
     assert answer.status_code == 422
@@ -123,10 +129,10 @@ async def test_what_is_malformed_is_422_and_says_where(
 
 
 async def test_another_tenants_campaign_is_404_by_every_route(application: Application) -> None:
-    headers = await _tenant(application, "shop")
-    others = await _tenant(application, "theirs")
+    headers = await tenant(application, "shop")
+    others = await tenant(application, "theirs")
     async with client_of(application) as client:
-        made = await _draft(client, headers)
+        made = await draft(client, headers)
         for campaign_id in (made["id"], uuid4()):
             path = f"/v1/campaigns/{campaign_id}"
             calls: list[tuple[str, str, dict[str, Any] | None]] = [
@@ -138,7 +144,7 @@ async def test_another_tenants_campaign_is_404_by_every_route(application: Appli
                 ("POST", "/test", {"to": "+5511999999999"}),
                 ("POST", "/preview", {"phone": "+5511999999999"}),
                 ("POST", "/rehearse", None),
-                *(("GET", f"/{what}", None) for what in ("audience", "recipients", "ledger")),
+                *(("GET", f"/{what}", None) for what in ("audience", "recipients", "progress", "ledger")),
             ]
             for method, rest, body in calls:
                 answer = await client.request(method, path + rest, json=body, headers=others)

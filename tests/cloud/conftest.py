@@ -18,14 +18,13 @@ from berrante.messaging.instances import Instance
 from berrante.messaging.organizations import Organizations
 from berrante.messaging.queues import open_queues
 from berrante.store import Database
-from tests.cloud.rules import CIPHER, ScriptedCloud, cloud_number
+from tests.cloud.rules import CIPHER, CONTACT, NUMBER, TOKEN, ScriptedCloud, cloud_number
 from tests.cloud.serving import served
+from tests.cloud.shop import shop
 from tests.messaging.platform import Platform
 
 ORGANIZATION = UUID(int=7)
-NUMBER = "106540352242922"
-TOKEN = "EAAtoken"
-CONTACT = "5511999990001"
+__all__ = ["CONTACT", "NUMBER", "ORGANIZATION", "TOKEN", "shop"]
 
 
 @pytest.fixture

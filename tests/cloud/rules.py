@@ -14,6 +14,9 @@ from tests.messaging.gateway import CautiousGateway
 from tests.messaging.platform import Platform
 
 CIPHER = Cipher([bytes(32)])
+NUMBER = "106540352242922"
+TOKEN = "EAAtoken"
+CONTACT = "5511999990001"
 
 
 class ScriptedCloud(CautiousGateway):

@@ -33,11 +33,13 @@ async def test_a_number_is_connected_shown_and_released(redis_url: str, database
     secrets = {"WHATSAPP_ACCESS_TOKEN": "EAAtoken", "WHATSAPP_APP_SECRET": "a", "WHATSAPP_VERIFY_TOKEN": "v"}
     made = await ran(
         *("cloud", "connect", "shop", "--organization", "Acme", "--phone-number-id", "10", "--messaging-limit", "250"),
+        *("--base-url", "http://127.0.0.1:1"),
         data_dir=tmp_path,
         **engines,
         **secrets,
     )
     assert (made.code, made.errors) == (0, "")
+    assert "not checked: Graph does not answer" in made.output
     assert "number shop sends; its webhook is /webhooks/whatsapp/shop" in made.output
     async with database.begin() as connection:
         rows = (await connection.execute(text("SELECT access_token, messaging_limit FROM cloud_numbers"))).all()

@@ -1,125 +1,26 @@
 """The whole product against the stand-in Graph: over HTTP both ways, through the queues, whatever breaks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Any
-from uuid import UUID
 
 import pytest
-import pytest_asyncio
-from pydantic import SecretStr
 
-from berrante.app import Application
-from berrante.engine import RateLimited, Snooze
-from berrante.fakes.graph import FakeGraph, Fault
-from berrante.gateways.protocol import Content, MediaContent, MediaKind, TextContent
+from berrante.cli.cloud import first_look
+from berrante.engine import RateLimited, Snooze, State
+from berrante.engine.groups import Waits
+from berrante.fakes.graph import Fault
+from berrante.gateways.protocol import MediaContent, MediaKind, TemplateContent, TextContent
 from berrante.messaging.handlers import handlers
 from berrante.messaging.messages import Message, MessageStatus
 from berrante.messaging.outbound import handler as outbound_handler
+from berrante.messaging.outbound.jobs import send_id
 from berrante.messaging.queues import QueueName
-from berrante.store.encryption import new_key
-from berrante.web.app import create_app
-from tests.app.process import settings_for, working
-from tests.cloud.conftest import CONTACT, NUMBER, TOKEN
-from tests.cloud.serving import served
+from tests.app.process import working
+from tests.cloud.rules import CONTACT, NUMBER, TOKEN
+from tests.cloud.shop import Shop, wrote
 from tests.waiting import until
-
-
-@dataclass(kw_only=True)
-class Shop:
-    """One number of the product, and the Graph that it speaks to."""
-
-    application: Application
-    fake: FakeGraph
-    organization_id: UUID
-
-    async def send(self, content: Content | None = None, to: str = f"+{CONTACT}") -> UUID:
-        return await self.application.outbound.send(
-            organization_id=self.organization_id,
-            instance_id="shop",
-            to=to,
-            content=content or TextContent(body="Hello"),
-        )
-
-    async def message(self, message_id: UUID) -> Message:
-        message = await self.application.messages.get(self.organization_id, message_id)
-        assert message is not None
-        return message
-
-    async def until(self, message_id: UUID, status: str) -> Message:
-        async def has_it() -> Message | None:
-            message = await self.message(message_id)
-            return message if message.status.value == status else None
-
-        found = await until(has_it, timeout_s=30)
-        assert found is not None
-        return found
-
-    async def incoming(self, count: int) -> list[Message]:
-        async def all_of_them() -> list[Message]:
-            listed = await self.application.messages.list(self.organization_id, limit=200)
-            found = [message for message in reversed(listed) if message.direction == "in"]
-            return found if len(found) >= count else []
-
-        return await until(all_of_them, timeout_s=30)
-
-    def seen(self, contact: str = CONTACT) -> list[Any]:
-        return self.fake.world.seen(NUMBER, contact)
-
-    def data(self, message_id: UUID) -> dict[str, str]:
-        return {
-            "organizationId": str(self.organization_id),
-            "instanceId": "shop",
-            "messageId": str(message_id),
-        }
-
-
-@pytest_asyncio.fixture
-async def shop(redis_url: str, database_url: str, prefix: str, tmp_path: Path, fake: FakeGraph) -> AsyncIterator[Shop]:
-    settings = settings_for(
-        redis_url=redis_url,
-        database_url=database_url,
-        prefix=prefix,
-        media_dir=tmp_path / "media",
-        encryption_key=SecretStr(new_key()),
-    )
-    quick = settings.message.model_copy(update={"backoff_delay_ms": 20, "attempts": 30})
-    settings = settings.model_copy(
-        update={"message": quick, "outbound": settings.outbound.model_copy(update={"backoff_delay_ms": 20})}
-    )
-    async with (
-        Application.open(settings, latency_ms=5) as application,
-        served(fake.app) as graph_url,
-        served(create_app(application)) as web_url,
-    ):
-        organization = await application.organizations.create("Acme")
-        await application.instances.create(
-            organization_id=organization.id,
-            id="shop",
-            gateway="cloud",
-            phone_number_id=NUMBER,
-            app_secret="app-secret",
-            verify_token="verify",
-        )
-        await application.cloud_numbers.connect(
-            organization_id=organization.id,
-            instance_id="shop",
-            access_token=TOKEN,
-            base_url=graph_url,
-            business_account_id="9000",
-        )
-        fake.webhooks.url = f"{web_url}/webhooks/whatsapp/shop"
-        async with fake.delivering():
-            yield Shop(application=application, fake=fake, organization_id=organization.id)
-
-
-async def wrote(shop: Shop, *, contacts: int = 1) -> None:
-    """Let contacts write, so that they may be answered, and wait until that is known."""
-    for number in range(contacts):
-        shop.fake.write(NUMBER, sender=str(int(CONTACT) + number), text="Oi", name="Ana")
-    await shop.incoming(contacts)
 
 
 async def test_a_contact_writes_is_answered_and_reads(shop: Shop) -> None:
@@ -355,3 +256,56 @@ async def test_a_campaign_meets_every_kind_of_trouble_and_each_person_sees_it_on
     assert sorted(statuses) == ["delivered"] * (people - 2) + ["failed"] * 2
     counts = [len(shop.seen(str(int(CONTACT) + number))) for number in range(people)]
     assert sorted(counts) == [0, 0] + [1] * (people - 2)
+
+
+async def test_what_waits_behind_a_hold_goes_at_once_when_it_is_released(shop: Shop) -> None:
+    organization_id, numbers = shop.organization_id, shop.application.cloud_numbers
+    template = TemplateContent(name="welcome", language="pt_BR")
+    async with working(shop.application):
+        await wrote(shop)
+
+        async def held(what: str) -> bool:
+            return any(hold.what == what for hold in await numbers.holds(organization_id, "shop"))
+
+        # The account: its numbers' lanes rest, for a minute at a time.
+        shop.fake.fail_next(131031)
+        first = await shop.send()
+        await until(partial(held, "account"), timeout_s=30)
+        second = await shop.send()
+
+        async def rests() -> bool:
+            return (await shop.application.queues.outbound.groups.stats("shop")).why is Waits.REST
+
+        await until(rests, timeout_s=30)
+        assert await numbers.release(organization_id, "shop") == 1
+        for message_id in (first, second):
+            await shop.until(message_id, "delivered")
+
+        # A template: its messages alone are delayed, for five minutes at a time.
+        shop.fake.fail_next(132015)
+        third = await shop.send(template)
+        await until(partial(held, "template:welcome/pt_BR"), timeout_s=30)
+
+        async def delayed() -> bool:
+            return await shop.application.queues.outbound.state(send_id(third)) is State.DELAYED
+
+        await until(delayed, timeout_s=30)
+        shop.fake.update(
+            "message_template_status_update",
+            event="UNPAUSED",
+            message_template_name="welcome",
+            message_template_language="pt_BR",
+        )
+        await shop.until(third, "delivered")
+
+
+async def test_connecting_tells_whether_graph_takes_the_token_and_reads_the_limit(shop: Shop) -> None:
+    instance = await shop.application.instances.get("shop")
+    assert instance is not None
+    told = await first_look(shop.application, instance)
+    assert told.startswith("Graph takes the token: number +55 11 4000-0000, quality GREEN")
+    state = await shop.application.cloud_numbers.find(shop.organization_id, "shop")
+    assert state is not None
+    assert (state.messaging_limit, state.quality) == (250, "GREEN")
+    shop.fake.world.tokens[TOKEN] = False
+    assert "give the number a new access token" in await first_look(shop.application, instance)

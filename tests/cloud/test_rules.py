@@ -116,6 +116,25 @@ async def test_the_messaging_limit_is_exact_however_many_ask_at_once(platform):
     assert sum(isinstance(answer, Snooze) for answer in answers) == 5
 
 
+@pytest.mark.parametrize(
+    ("told", "limit", "quality"),
+    [
+        ({"whatsapp_business_manager_messaging_limit": "TIER_1K", "quality_rating": "YELLOW"}, 1_000, "YELLOW"),
+        ({"whatsapp_business_manager_messaging_limit": "TIER_UNLIMITED"}, None, None),
+        ({"whatsapp_business_manager_messaging_limit": "TIER_OF_TOMORROW", "quality_rating": 7}, 3, None),
+        ({}, 3, None),
+    ],
+)
+async def test_what_graph_says_at_first_is_the_limit_and_what_it_leaves_out_changes_nothing(
+    platform, told, limit, quality
+):
+    mine = numbers(platform)
+    await mine.set_messaging_limit(platform.organization.id, "shop", 3)
+    await mine.learn(platform.organization.id, "shop", told)
+    state = await mine.find(platform.organization.id, "shop")
+    assert (state.messaging_limit, state.quality) == (limit, quality)
+
+
 async def test_who_was_written_to_today_or_wrote_uses_no_room(platform):
     await numbers(platform).set_messaging_limit(platform.organization.id, "shop", 1)
     first, again = [await platform.queued_message(content=TEMPLATE) for _ in range(2)]

@@ -15,6 +15,7 @@ from berrante.messaging.outbound.pacing import Pacing, limits_of
 from berrante.messaging.outbound.policy.holding import Hold
 from berrante.messaging.outbound.rates import slowed_rates
 from berrante.messaging.outbound.signals import Held, RateChanged
+from berrante.messaging.outbound.waking import Waker
 from berrante.messaging.queues import QueueName
 from tests.cloud.rules import set_number
 from tests.messaging.platform import NOW_MS, Platform, alone
@@ -34,7 +35,8 @@ class Wired:
             slowed=partial(slowed_rates, self.platform.database),
         )
         self.instances = Instances(self.platform.database, on_settings=self.pacing.apply)
-        self.signals = Signals(self.platform.database, self.instances, self.pacing, clock=self.platform.clock)
+        waker = Waker(self.platform.database, self.platform.queues.outbound)
+        self.signals = Signals(self.instances, self.pacing, waker)
 
     async def rate(self, per_s: float | None) -> None:
         at = None if per_s is None else self.platform.instance.created_at

@@ -1,7 +1,5 @@
 """Three shards: a cell's keys are in one slot, and workers go where the slot goes."""
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,112 +7,25 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from berrante.app import Application
-from berrante.embedded.valkey import _program
 from berrante.engine import Backoff, Connection, Flow, FlowProducer, Job, JobOptions, NewJob, Queue, State, Worker
-from berrante.engine.cluster import ClusterAddress
 from berrante.engine.notices import JobCompleted
 from berrante.messaging.messages import MessageStatus
 from berrante.settings import load
 from berrante.settings.loading import SettingsInvalid
 from tests.app.process import settings_for
 from tests.app.process import working as all_working
+from tests.connections.shards import Shards, running
 from tests.probes import Probe, working
 from tests.waiting import until
-
-SLOTS = 16_384
-
-
-class Shards:
-    """Three servers of one cluster, each with a third of the slots."""
-
-    def __init__(self, ports: list[int], clients: list["Redis"]) -> None:
-        self.ports = ports
-        self.clients = clients
-
-    def url(self, cell: str = "") -> str:
-        return f"redis+cluster://{','.join(f'127.0.0.1:{port}' for port in self.ports)}/{cell}"
-
-    async def owner(self, cell: str) -> int:
-        """Which of the three has the cell's slot."""
-        slot = ClusterAddress.of(self.url(cell)).slot
-        for first, last, node, *_ in await self.clients[0].execute_command("CLUSTER", "SLOTS"):
-            if first <= slot <= last:
-                return self.ports.index(node[1])
-        raise AssertionError(slot)
-
-    async def move(self, cell: str, to: int) -> None:
-        """Move the cell's slot with its keys, as an operator does who spreads the load."""
-        slot, was = ClusterAddress.of(self.url(cell)).slot, await self.owner(cell)
-        name = await self.clients[to].execute_command("CLUSTER MYID")
-        await self.clients[was].execute_command("CLUSTER MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", name)
-
-        async def has_moved() -> bool:
-            return await self.owner(cell) == to
-
-        await until(has_moved, timeout_s=30)
-
-
-def _free_ports(number: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(number)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 @pytest_asyncio.fixture
 async def shards(server_folder: Path) -> AsyncIterator[Shards]:
-    ports = _free_ports(6)
-    own, buses = ports[:3], ports[3:]
-    processes, clients = [], []
-    for port, bus in zip(own, buses, strict=True):
-        folder = server_folder / str(port)
-        folder.mkdir()
-        config = folder / "valkey.conf"
-        config.write_text(
-            f"port {port}\nbind 127.0.0.1\ndir {folder}\ncluster-enabled yes\ncluster-port {bus}\nsave ''\n"
-            "cluster-node-timeout 5000\nmaxmemory-policy noeviction\nappendonly no\n"
-        )
-        processes.append(
-            await asyncio.create_subprocess_exec(
-                str(_program()), str(config), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-            )
-        )
-        clients.append(Redis(port=port, protocol=2))
-
-    async def answer() -> bool:
-        try:
-            return all([await client.ping() for client in clients])
-        except (RedisError, OSError):
-            return False
-
-    async def are_one() -> bool:
-        told = [bytes(await client.execute_command("CLUSTER", "INFO")).decode() for client in clients]
-        return all("cluster_state:ok" in each and "cluster_known_nodes:3" in each for each in told)
-
-    try:
-        await until(answer, timeout_s=30)
-        third = SLOTS // 3 + 1
-        for number, client in enumerate(clients):
-            first, last = number * third, min(SLOTS, (number + 1) * third) - 1
-            await client.execute_command("CLUSTER ADDSLOTSRANGE", first, last)
-            await client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
-            if number:
-                await client.execute_command("CLUSTER MEET", "127.0.0.1", own[0], buses[0])
-        await until(are_one, timeout_s=30)
-        yield Shards(own, clients)
-    finally:
-        for client in clients:
-            await client.aclose()
-        for process in processes:
-            process.terminate()
-            await process.wait()
+    async with running(server_folder) as shards:
+        yield shards
 
 
 async def test_jobs_of_every_kind_run_in_a_cell_and_stay_in_its_slot(shards: Shards) -> None:

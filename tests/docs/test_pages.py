@@ -37,6 +37,13 @@ def test_every_promise_of_the_checklist_names_a_test() -> None:
     assert [line for line in promises if not _TEST.search(line)] == []
 
 
+def test_every_answer_to_a_threat_names_a_test() -> None:
+    lines = (ROOT / "docs/security.md").read_text().splitlines()
+    threats = [line for line in lines if line.startswith("| **")]
+    assert len(threats) > 30
+    assert [line for line in threats if not _TEST.search(line)] == []
+
+
 def test_every_notice_is_listed_with_its_fields() -> None:
     page = (ROOT / "docs/QUEUE_SYSTEM.md").read_text()
     listed = {row[0]: row[1] for row in re.findall(r"^\| `(\w+)` \| ([^|]*) \|", page, re.MULTILINE)}

@@ -382,7 +382,7 @@ async def test_malformed_campaigns_are_refused_with_the_remedy(platform: Platfor
         await create(recipients=[])
     with pytest.raises(Invalid, match=r"content.variants\[0\].text is empty"):
         await create(body="")
-    with pytest.raises(Invalid, match="recipients and segment are both given, or neither"):
+    with pytest.raises(Invalid, match="recipients and segment are both given"):
         await create(segment="everyone")
     with pytest.raises(Invalid, match="position 1: found 'vip'"):
         await create(recipients=None, segment="vip")
@@ -392,16 +392,18 @@ async def test_malformed_campaigns_are_refused_with_the_remedy(platform: Platfor
         await create(instance_id="nowhere")
 
 
-async def test_what_the_way_out_cannot_carry_is_not_started(platform: Platform) -> None:
-    campaign = await platform.campaigns.create(
-        organization_id=platform.organization.id,
-        instance_id="sales",
-        name="X",
-        content={"type": "template", "template": "promo", "language": "pt_BR"},
-        recipients=_numbers(1),
-    )
-    with pytest.raises(Invalid, match="content is of type template"):
-        await platform.campaigns.start(platform.organization.id, campaign.id)
-    current = await platform.campaigns.get(platform.organization.id, campaign.id)
-    assert current is not None
-    assert current.status == "draft"
+async def test_what_a_number_cannot_send_is_refused_with_the_remedy(platform: Platform) -> None:
+    organization_id = platform.organization.id
+    await Instances(platform.database).create(organization_id=organization_id, id="phone", gateway="baileys")
+    template = {"type": "template", "template": "promo", "language": "pt_BR"}
+    wanted = {"organization_id": organization_id, "name": "X", "recipients": _numbers(1)}
+    remedy = "write it as a text, or leave out the number 'phone'"
+    with pytest.raises(Invalid, match=remedy) as caught:
+        await platform.campaigns.create(instance_id=["sales", "phone"], content=template, **wanted)
+    assert (caught.value.code, caught.value.field) == ("content_not_supported", "content.variants[0].type")
+    draft = await platform.campaigns.create(instance_id="phone", content="Oi", **wanted)
+    with pytest.raises(Invalid, match=remedy):
+        await platform.campaigns.update(organization_id, draft.id, content=template)
+    kept = await platform.campaigns.get(organization_id, draft.id)
+    assert kept is not None
+    assert kept.content.stored() == draft.content.stored()

@@ -1,4 +1,4 @@
-"""A group of dead letters says when its number sends again."""
+"""A group of dead letters says when its number sends again, or its template is approved again."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def group(*, number: str | None, last_at_ms: int = BEFORE_MS) -> Group:
 @pytest.mark.parametrize("whose", ["operator", "organization"])
 async def test_a_group_whose_number_has_sent_since_says_that_it_healed(platform: Platform, whose: str) -> None:
     organization_id = platform.organization.id if whose == "organization" else None
-    healing = Healing(platform.database)
+    healing = Healing(platform.database, platform.clock)
     blamed, unblamed, unknown = group(number="sales"), group(number=None), group(number="gone")
     await platform.queued_message()
     await healing.mark([blamed, unblamed, unknown], organization_id=organization_id)

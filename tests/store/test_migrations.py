@@ -1,6 +1,7 @@
 """Migrations: they make exactly the tables that the code speaks of, once, and can be taken back."""
 
 import asyncio
+import json
 import secrets
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from berrante.app.reaching import newest_revision
 from berrante.embedded import EmbeddedPostgres
 from berrante.messaging import tables
+from berrante.messaging.campaigns.content import Content
 from berrante.messaging.people import WORK_SCOPES
 from berrante.store import Database, downgrade, metadata, migrate, revision
 
@@ -127,6 +129,42 @@ async def test_members_become_agents_and_keys_keep_what_they_could_do(empty_url:
     await database.close()
 
 
+async def test_contents_of_drafts_are_rewritten_and_can_be_read(empty_url: str) -> None:
+    await migrate(empty_url)
+    await downgrade(empty_url, "0011")
+    old = [
+        {"type": "image", "name": "A", "weight": 1, "url": "https://shop.example/a.jpg", "caption": "Oi"},
+        {"type": "template", "name": "B", "weight": 1, "template": "promo", "language": "pt_BR",
+         "header": ["Oi"], "body": ["{{ name }}", "5"], "buttons": ["x"]},
+        {"type": "text", "name": "C", "weight": 1, "text": "Oi"},
+    ]  # fmt: skip
+    database = Database(empty_url)
+    async with database.begin() as connection:
+        await connection.execute(text("INSERT INTO organizations (id, name) VALUES (gen_random_uuid(), 'Acme')"))
+        await connection.execute(
+            text("INSERT INTO instances (id, organization_id, gateway) SELECT 'sales', id, 'cloud' FROM organizations")
+        )
+        await connection.execute(
+            text(
+                "INSERT INTO campaigns (id, organization_id, instance_id, name, content, audience, pace, status)"
+                " SELECT gen_random_uuid(), id, 'sales', 'X', CAST(:content AS jsonb), '{}', '{}', 'draft'"
+                " FROM organizations"
+            ),
+            {"content": json.dumps({"variants": old})},
+        )
+    await migrate(empty_url)
+    async with database.begin() as connection:
+        stored = (await connection.execute(text("SELECT content FROM campaigns"))).scalar_one()
+    await database.close()
+    file, template, plain = Content.read(stored).stored()["variants"]
+    assert (file["type"], file["kind"], file["url"]) == ("media", "image", "https://shop.example/a.jpg")
+    assert (template["variables"], template["header_text"]) == ({"1": "{{ name }}", "2": "5"}, "Oi")
+    assert template["buttons"] == [{"index": 0, "kind": "url", "value": "x"}]
+    assert plain == old[2]
+    await downgrade(empty_url, "0011")
+    await migrate(empty_url)
+
+
 async def test_owners_of_organizations_become_admins_when_it_is_taken_back(empty_url: str) -> None:
     await migrate(empty_url)
     database = Database(empty_url)
@@ -142,7 +180,7 @@ async def test_owners_of_organizations_become_admins_when_it_is_taken_back(empty
             await connection.execute(
                 text("INSERT INTO people VALUES (gen_random_uuid(), NULL, 'eve@example.com', '-', 'admin')")
             )
-    await downgrade(empty_url, "0011")
+    await downgrade(empty_url, "0013")
     async with database.begin() as connection:
         roles = await connection.execute(text("SELECT role FROM people ORDER BY email"))
         assert roles.scalars().all() == ["admin", "owner"]

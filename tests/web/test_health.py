@@ -10,7 +10,7 @@ from tests.app.process import client_of, settings_for, working
 from tests.conftest import OwnServer
 from tests.waiting import until
 
-PARTS = ("redis", "database", "queues", "gateways", "live", "ready")
+PARTS = ("redis", "database", "queues", "gateways", "media", "live", "ready")
 
 
 async def test_all_is_well(application: Application) -> None:

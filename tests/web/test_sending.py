@@ -142,6 +142,7 @@ async def test_a_file_is_uploaded_sent_and_read_again(
     assert (read.content, read.headers["Content-Type"]) == (PDF, "application/pdf")
     assert read.headers["Content-Disposition"].startswith("attachment")
     assert "sandbox" in read.headers["Content-Security-Policy"]
+    assert read.headers["X-Content-Type-Options"] == "nosniff"
 
 
 async def test_another_organizations_file_is_nobody_elses(application: Application) -> None:

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Final
 from berrante import __version__
 from berrante.app.encryption import cipher_of
 from berrante.app.engines import Engines, open_engines
+from berrante.app.media import media_store
 from berrante.app.observing import observed, observed_batch
 from berrante.app.options import WORKED, campaign_per_minute, job_options, kept_for, worker_options
 from berrante.app.reaching import reach
 from berrante.app.secret import secret_key
 from berrante.app.sidecar import open_sidecars
 from berrante.app.signals import Signals
+from berrante.app.tracing import TracedSender, open_tracing, trace_client, trace_database, traced_gateway
 from berrante.engine import Connection, Worker
 from berrante.engine.notices import Notice
 from berrante.engine.ticker import every
 from berrante.gateways.baileys import BaileysGateway, Sidecars
-from berrante.gateways.cloud import CloudGateway
+from berrante.gateways.cloud import CloudGateway, Graph
 from berrante.gateways.measured import measured
-from berrante.gateways.media import FolderMediaStore
 from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.audit import AuditLog
@@ -30,7 +31,7 @@ from berrante.messaging.campaigns import CampaignAccount, Campaigns
 from berrante.messaging.cloud_numbers import CloudNumbers
 from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
-from berrante.messaging.conversations import Conversations
+from berrante.messaging.conversations import Conversations, ReadMarks
 from berrante.messaging.dead_letters import Healing, Triage
 from berrante.messaging.endpoints import Deliveries, Endpoints, Sender
 from berrante.messaging.handlers import batch_handlers, handlers
@@ -46,13 +47,14 @@ from berrante.messaging.organizations import Organizations
 from berrante.messaging.outbound.pacing import Pacing
 from berrante.messaging.outbound.rates import slowed_rates
 from berrante.messaging.outbound.service import Outbound
+from berrante.messaging.outbound.waking import Waker
 from berrante.messaging.people import LoginAttempts, People, Sessions
 from berrante.messaging.queues import QueueName, open_queues
 from berrante.messaging.quotas import Quotas
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
-from berrante.telemetry import Metrics, events, log_notice, trace
+from berrante.telemetry import Metrics, Tracing, events, log_notice
 
 if TYPE_CHECKING:
     from berrante.gateways.protocol import Gateway
@@ -77,24 +79,33 @@ class Application:
         database: Database,
         connection: Connection,
         sidecars: Sidecars,
+        tracing: Tracing,
         latency_ms: Latency | int | None = None,
     ) -> None:
         self.settings = settings
+        self.tracing = tracing
         self.engines = engines
         self.database = database
         self.connection = connection
         self.queues = open_queues(
-            connection, prefix=settings.queue_prefix, options=job_options(settings), trace_context=trace.carrier
+            connection, prefix=settings.queue_prefix, options=job_options(settings), trace_context=tracing.added
         )
         self.intake = Intake(self.queues)
         self.simulator = Simulator(self.intake, clock=connection.now_ms, latency_ms=latency_ms)
-        self.cloud_numbers = CloudNumbers(database, self.queues, clock=connection.now_ms)
-        self.media = FolderMediaStore(settings.media_dir or settings.data_dir / "media")
-        self.cloud = CloudGateway(self.cloud_numbers, self.media, clock=connection.now_ms)
+        self.waker = Waker(database, self.queues.outbound)
+        self.cloud_numbers = CloudNumbers(database, self.queues, clock=connection.now_ms, waker=self.waker)
+        self.media = media_store(settings)
+        graph = Graph()
+        self.cloud = CloudGateway(self.cloud_numbers, self.media, graph=graph, clock=connection.now_ms)
+        trace_client(graph.client, tracing)
+        trace_client(sidecars.client, tracing)
+        trace_database(database.engine, tracing)
         self.metrics = Metrics(version=__version__)
         self.sidecars = sidecars
         gateways: tuple[Gateway, ...] = (self.simulator, self.cloud, BaileysGateway(sidecars))
-        self.gateways: Mapping[str, Gateway] = {gateway.name: measured(gateway, self.metrics) for gateway in gateways}
+        self.gateways: Mapping[str, Gateway] = {
+            gateway.name: measured(traced_gateway(gateway, tracing), self.metrics) for gateway in gateways
+        }
         self.organizations = Organizations(database)
         self.people = People(database)
         self.sessions = Sessions(database)
@@ -115,14 +126,19 @@ class Application:
         self.contacts = Contacts(database, self.queues, connection.now_ms)
         self.contact_imports = ContactImports(database)
         self.conversations = Conversations(database, connection.now_ms)
+        self.read_marks = ReadMarks(database, self.gateways, connection.now_ms)
         self.automations = Automations(database)
         self.campaigns = Campaigns(database, self.queues, connection.now_ms)
         self.campaign_account = CampaignAccount(
-            database, self.queues, connection.now_ms, per_minute=campaign_per_minute(settings)
+            database,
+            self.queues,
+            connection.now_ms,
+            per_minute=campaign_per_minute(settings),
+            lane=defaults.rate if defaults else None,
         )
         self.outbound = Outbound(database, self.queues, self.gateways, connection.now_ms, quotas=self.quotas)
         self.triage = Triage(self.queues.dead_letters, connection.now_ms)
-        self.healing = Healing(database)
+        self.healing = Healing(database, connection.now_ms)
         self.endpoints = Endpoints(
             database, self.queues, allow_loopback=settings.webhooks.allow_loopback, clock=connection.now_ms
         )
@@ -144,14 +160,17 @@ class Application:
         alone: bool = False,
         migrating: bool = False,
         latency_ms: Latency | int | None = None,
+        tracing: Tracing | None = None,
     ) -> "AsyncIterator[Application]":
         """Open the engines and all that is built on them.
 
         ``alone`` refuses a data folder that another process has; ``migrating`` brings the database to the newest
         tables, which otherwise must be there unless this call starts the database itself. ``latency_ms`` is the
-        simulator's. Raises ``EmbeddedError``, ``EngineUnreachable``, ``NotMigrated`` and ``EncryptionError``.
+        simulator's, and ``tracing`` goes before the settings'. Raises ``EmbeddedError``, ``EngineUnreachable``,
+        ``NotMigrated``, ``TracingUnavailable`` and ``EncryptionError``.
         """
         async with (
+            open_tracing(settings) as asked_for,
             open_engines(settings, alone=alone) as engines,
             Connection.from_url(engines.redis_url) as connection,
             open_sidecars(settings) as sidecars,
@@ -168,12 +187,14 @@ class Application:
                     database=database,
                     connection=connection,
                     sidecars=sidecars,
+                    tracing=tracing or asked_for,
                     latency_ms=latency_ms,
                 )
                 try:
                     yield application
                 finally:
                     await application.cloud.close()
+                    await application.media.close()
             finally:
                 await database.close()
 
@@ -188,13 +209,14 @@ class Application:
         others are stopped and it is raised here.
         """
         worked = list(dict.fromkeys(names))
-        listener = Signals(self.database, self.instances, self.pacing, clock=self.connection.now_ms)
+        listener = Signals(self.instances, self.pacing, self.waker)
         handle_many = batch_handlers(
             database=self.database,
             queues=self.queues,
             gateways=self.gateways,
             clock=self.connection.now_ms,
             listener=listener,
+            traces=self.tracing,
         )
         handle = handlers(
             database=self.database,
@@ -203,9 +225,10 @@ class Application:
             clock=self.connection.now_ms,
             campaign_per_minute=campaign_per_minute(self.settings),
             kept_for=kept_for(self.settings),
-            sender=Sender(allow_loopback=self.settings.webhooks.allow_loopback),
+            sender=self._sender(),
             pacing=self.pacing,
             listener=listener,
+            traces=self.tracing,
         )
         if QueueName.OUTBOUND in worked:
             await self.pacing.reconcile(await self.instances.list_all())
@@ -214,7 +237,9 @@ class Application:
         workers = [
             Worker(
                 name.value,
-                observed_batch(name, handle_many[name]) if name in handle_many else observed(name, handle[name]),
+                observed_batch(name, handle_many[name], self.tracing)
+                if name in handle_many
+                else observed(name, handle[name], self.tracing),
                 self.connection,
                 worker_options(self.settings, name),
                 prefix=self.settings.queue_prefix,
@@ -240,6 +265,12 @@ class Application:
         for outcome in ended:
             if isinstance(outcome, Exception):
                 raise outcome
+
+    def _sender(self) -> Sender:
+        allow_loopback = self.settings.webhooks.allow_loopback
+        if self.tracing.is_on:
+            return TracedSender(self.tracing, allow_loopback=allow_loopback)
+        return Sender(allow_loopback=allow_loopback)
 
     async def _restore_schedules(self) -> None:
         await restore_schedules(self.queues)

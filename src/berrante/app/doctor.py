@@ -14,11 +14,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from berrante.app.engines import Engines, open_engines
 from berrante.app.errors import EngineUnreachable
+from berrante.app.media import media_store
 from berrante.app.reaching import newest_revision, reach_database, reach_redis
 from berrante.embedded import EmbeddedError
 from berrante.engine import Connection, IncompatibleScripts
 from berrante.engine.policy.server_fitness import Flaw, Weight, flaws, server_of
 from berrante.engine.wire.scripts import check_compatible
+from berrante.gateways.media import MediaStoreUnavailable
 from berrante.settings import Settings, unknown_variables
 from berrante.store import Database, revision, unguarded_tables
 
@@ -57,6 +59,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     """Yield the findings. Embedded engines are started for this if nothing runs on the data folder."""
     for finding in examine_process():
         yield finding
+    yield await examine_media(settings)
     try:
         async with open_engines(settings) as engines:
             for finding in await examine_engines(engines):
@@ -84,6 +87,17 @@ def examine_process() -> Iterator[Finding]:
         otherwise=Verdict.DOUBTFUL,
     )
     yield _scripts()
+
+
+async def examine_media(settings: Settings) -> Finding:
+    """Say whether files can be kept."""
+    store = media_store(settings)
+    try:
+        return good("media store", await store.check())
+    except MediaStoreUnavailable as error:
+        return Finding(name="media store", verdict=Verdict.BAD, detail=error.problem, remedy=error.remedy)
+    finally:
+        await store.close()
 
 
 async def examine_engines(engines: Engines) -> list[Finding]:

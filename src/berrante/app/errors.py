@@ -5,7 +5,8 @@ AppError
 ├── EngineUnfit         a configured Redis would lose jobs, or cannot take them
 ├── NotMigrated         the database's tables are not the newest
 ├── PortTaken           another program listens on the web side's port
-└── SecretUnreadable    the development secret cannot be kept in the data folder
+├── SecretUnreadable    the development secret cannot be kept in the data folder
+└── TracingUnavailable  traces are asked for, and cannot be sent
 """
 
 from collections.abc import Sequence
@@ -72,3 +73,12 @@ class SecretUnreadable(AppError):
     def __init__(self, path: Path, *, reason: str) -> None:
         super().__init__(f"{path} cannot be read or made ({reason}): set BERRANTE_SECRET_KEY")
         self.path = path
+
+
+class TracingUnavailable(AppError):
+    """Traces are asked for, and cannot be sent."""
+
+    code = "tracing_unavailable"
+
+    def __init__(self, *, reason: str, remedy: str) -> None:
+        super().__init__(f"BERRANTE_TRACES is otlp, and {reason}: {remedy}, or set BERRANTE_TRACES=none")

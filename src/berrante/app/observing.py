@@ -9,19 +9,19 @@ from berrante.engine import BatchHandler, Handler, Job
 from berrante.messaging.maintenance.schedules import RETAIN
 from berrante.messaging.queues import QueueName
 from berrante.messaging.reconciler import RECONCILE
-from berrante.telemetry import events, masked, trace
+from berrante.telemetry import Tracing, events, masked
 from berrante.telemetry.worker_log import about
 
 _Told = Mapping[str, Any]
 
 
-def observed(name: QueueName, handler: Handler) -> Handler:
+def observed(name: QueueName, handler: Handler, tracing: Tracing) -> Handler:
     """Return the handler, but one that tells what came of a job; its own log lines carry the job's ids and trace."""
     tell = _TELL[name]
 
     async def handle(job: Job) -> object:
         with (
-            trace.continued(job.trace_context),
+            tracing.job(job),
             structlog.contextvars.bound_contextvars(queue=job.queue_name, job_id=job.id),
         ):
             outcome = await handler(job)
@@ -32,18 +32,22 @@ def observed(name: QueueName, handler: Handler) -> Handler:
     return handle
 
 
-def observed_batch(name: QueueName, handler: BatchHandler) -> BatchHandler:
-    """Do the same for a handler of batches: each job is told of with its own trace."""
+def observed_batch(name: QueueName, handler: BatchHandler, tracing: Tracing) -> BatchHandler:
+    """Do the same for a handler of batches: each job is told of within its own trace."""
     tell = _TELL[name]
 
     async def handle(jobs: Sequence[Job]) -> object:
-        with structlog.contextvars.bound_contextvars(queue=jobs[0].queue_name):
-            outcomes = await handler(jobs)
-        by_job = outcomes if isinstance(outcomes, Mapping) else {}
-        for job in jobs:
-            data, outcome = job.data, by_job.get(job.id)
-            # What is told carries the job's own trace, see ``about``: there is none of the batch.
-            tell(job, data if isinstance(data, Mapping) else {}, outcome if isinstance(outcome, Mapping) else {})
+        with tracing.batch(jobs) as spans:
+            with structlog.contextvars.bound_contextvars(queue=jobs[0].queue_name):
+                outcomes = await handler(jobs)
+            by_job = outcomes if isinstance(outcomes, Mapping) else {}
+            spans.ended(by_job)
+            for job in jobs:
+                data, outcome = job.data, by_job.get(job.id)
+                with spans.of(job):
+                    tell(
+                        job, data if isinstance(data, Mapping) else {}, outcome if isinstance(outcome, Mapping) else {}
+                    )
         return outcomes
 
     return handle

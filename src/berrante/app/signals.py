@@ -1,25 +1,23 @@
 """What follows from what sending found out, beside the message itself: paces, contacts, log lines."""
 
-from berrante.messaging.clock import Clock, moment
+from berrante.messaging.clock import moment
 from berrante.messaging.instances import Instances
 from berrante.messaging.outbound.pacing import Pacing
-from berrante.messaging.outbound.signals import Held, RateChanged, Signal, Suppressed
-from berrante.store import Database
+from berrante.messaging.outbound.signals import Held, RateChanged, Released, Signal, Suppressed
+from berrante.messaging.outbound.waking import Waker
 from berrante.telemetry import events
 
 
 class Signals:
     """Listens to what sending finds out. Told twice, it does the same again.
 
-    A rate that was not told because the process was killed takes effect with the next ``Pacing.reconcile``; a contact
-    that was not marked is held all the same, by the hold that was stored first.
+    A rate that was not told because the process was killed takes effect with the next ``Pacing.reconcile``.
     """
 
-    def __init__(self, database: Database, instances: Instances, pacing: Pacing, *, clock: Clock) -> None:
-        self._database = database
+    def __init__(self, instances: Instances, pacing: Pacing, waker: Waker) -> None:
         self._instances = instances
         self._pacing = pacing
-        self._clock = clock
+        self._waker = waker
 
     async def __call__(self, signal: Signal) -> None:
         """Do what the signal asks for."""
@@ -36,3 +34,5 @@ class Signals:
             case Held(hold=hold):
                 until = None if hold.until_ms is None else moment(hold.until_ms).isoformat()
                 events.NUMBER_HELD(**of, what=hold.what, code=hold.code, reason=hold.reason, until=until)
+            case Released():
+                await self._waker.wake(signal.organization_id, [signal.instance_id])

@@ -8,16 +8,22 @@ from uuid import UUID
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Column, Table
 
 from berrante.app import Application
 from berrante.cli.console import log, output, run
 from berrante.cli.options import DataDir
+from berrante.cli.tables import Whole, pairs
+from berrante.cli.tables import show as table
 from berrante.messaging.campaigns import Campaign
+from berrante.messaging.campaigns.audience_file import take_file
 from berrante.messaging.campaigns.life import Status
+from berrante.messaging.campaigns.rehearsal import chart
 from berrante.settings import LogLevel, load
 
 T = TypeVar("T")
+
+#: What stands before a bar of a rehearsal: the hour and the number.
+_BESIDE_BAR = 30
 
 app = typer.Typer(help="Follow, pause, resume and account for campaigns.", no_args_is_help=True)
 
@@ -29,7 +35,7 @@ def list_(*, data_dir: DataDir = None) -> None:
     """List the newest campaigns of every organization."""
 
     async def work(application: Application) -> None:
-        table = Table(Column("id", no_wrap=True), "organization", "name", "status", "planned", "open", "sent", "failed")
+        rows = []
         for organization in await application.organizations.list():
             for each in await application.campaigns.list(organization.id, 20):
                 counts = each.counts or {}
@@ -40,8 +46,9 @@ def list_(*, data_dir: DataDir = None) -> None:
                     sent if counts else "",
                     counts.get("failed", ""),
                 )
-                table.add_row(str(each.id), organization.name, each.name, each.status, *map(str, numbers))
-        output.print(table)
+                rows.append([str(each.id), organization.name, each.name, each.status, *map(str, numbers)])
+        heads = (Whole("id"), "organization", "name", "status", "planned", "open", "sent", "failed")
+        table(heads, rows)
 
     _with_application(data_dir, work)
 
@@ -53,8 +60,7 @@ def show(campaign_id: CampaignId, *, data_dir: DataDir = None) -> None:
     async def work(application: Application) -> None:
         campaign = await application.campaigns.find(campaign_id)
         progress = await application.campaigns.progress(campaign.organization_id, campaign_id)
-        table = Table.grid(padding=(0, 2))
-        for name, value in (
+        told = (
             ("name", campaign.name),
             ("status", campaign.status.value + (f": {campaign.reason}" if campaign.reason else "")),
             ("numbers", ", ".join(f"{name} ({weight})" for name, weight in campaign.numbers)),
@@ -62,9 +68,38 @@ def show(campaign_id: CampaignId, *, data_dir: DataDir = None) -> None:
             *progress.shown_counts().items(),
             ("excluded", ", ".join(f"{number} {reason}" for reason, number in progress.excluded.items()) or "nobody"),
             ("rate a minute", progress.rate_per_minute),
-        ):
-            table.add_row(f"[bold]{name}[/]", str(value))
-        output.print(table)
+            ("expected end", (campaign.counts or {}).get("expected_end") or "not known"),
+        )
+        pairs([(name, str(value)) for name, value in told])
+
+    _with_application(data_dir, work)
+
+
+@app.command()
+def audience(
+    campaign_id: CampaignId,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A CSV file, UTF-8.")],
+    *,
+    country: Annotated[
+        str | None, typer.Option("--country", help="Two letters: numbers may be written as at home, for instance BR.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a CSV file the audience of a campaign that was not started: ``phone``, and what texts call ``params.…``."""
+
+    async def work(application: Application) -> None:
+        campaign = await application.campaigns.find(campaign_id)
+        with file.open("rb") as source:
+            taken = await take_file(
+                application.database, campaign.organization_id, campaign_id, source, country=country
+            )
+        counts = await application.campaigns.audience(campaign.organization_id, campaign_id)
+        output.print(f"{taken.rows:,} rows: {counts.pop('planned', 0):,} planned", highlight=False)
+        for reason, number in counts.items():
+            output.print(f"excluded: {number:,} {reason}", highlight=False)
+        if taken.parameters:
+            names = ", ".join(f"params.{name}" for name in taken.parameters)
+            output.print(f"texts may name {names}", highlight=False)
 
     _with_application(data_dir, work)
 
@@ -121,6 +156,9 @@ def audit(campaign_id: CampaignId, *, data_dir: DataDir = None) -> None:
         )
         for reason, number in ledger.excluded.items():
             output.print(f"excluded: {number} {reason}", highlight=False)
+        for cause in ledger.causes:
+            named = f"{cause.status} ({cause.code})" if cause.code else cause.status
+            output.print(f"{named}: {cause.count}: {cause.reason}", highlight=False)
         for each in ledger.mismatches:
             places = ", ".join(map(str, each.where))
             output.print(f"[red]✗[/] {each.kind}: {each.count}: {each.meaning} (positions {places})", highlight=False)
@@ -132,16 +170,27 @@ def audit(campaign_id: CampaignId, *, data_dir: DataDir = None) -> None:
 
 
 @app.command()
-def rehearse(campaign_id: CampaignId, *, data_dir: DataDir = None) -> None:
+def rehearse(
+    campaign_id: CampaignId,
+    *,
+    replies: Annotated[
+        float | None,
+        typer.Option("--replies", min=0, max=1, help="Share of those who answer; else as many as did lately."),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
     """Play a campaign on a virtual clock: when it would end, and how many are sent in each hour."""
 
     async def work(application: Application) -> None:
         campaign = await application.campaigns.find(campaign_id)
-        played, excluded = await application.campaign_account.rehearse(campaign.organization_id, campaign_id)
-        most = max(played.per_hour.values(), default=1)
-        for hour, number in played.per_hour.items():
-            bar = "█" * max(1, round(40 * number / most))
-            output.print(f"{hour:%a %d %b %H:%M} UTC {number:>7} {bar}", highlight=False)
+        played, excluded = await application.campaign_account.rehearse(
+            campaign.organization_id, campaign_id, reply_share=replies
+        )
+        room = min(40, max(1, output.width - _BESIDE_BAR))
+        for line in chart(played.hours, width=room):
+            output.print(line, highlight=False)
+        if played.others:
+            output.print(f"beside {played.others:,} messages of other campaigns by the same numbers", highlight=False)
         for reason, number in excluded.items():
             output.print(f"excluded: {number} {reason}", highlight=False)
         if played.end_p50 is None or played.end_p90 is None:

@@ -3,14 +3,19 @@
 from typing import Final
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
 from berrante.app.doctor import Finding, Verdict, examine
-from berrante.cli.console import log, output, run
+from berrante.cli.console import log, run
 from berrante.cli.options import DataDir
+from berrante.cli.tables import show
 from berrante.settings import LogLevel, load
 
-_MARKS: Final = {Verdict.GOOD: "[green]✓[/]", Verdict.DOUBTFUL: "[yellow]![/]", Verdict.BAD: "[red]✗[/]"}
+_MARKS: Final = {
+    Verdict.GOOD: Text("✓", "green"),
+    Verdict.DOUBTFUL: Text("!", "yellow"),
+    Verdict.BAD: Text("✗", "red"),
+}
 
 
 def doctor(*, data_dir: DataDir = None) -> None:
@@ -22,8 +27,8 @@ def doctor(*, data_dir: DataDir = None) -> None:
         return [finding async for finding in examine(settings)]
 
     found = run(findings())
-    table = Table("", "what", "found", "remedy")
-    for finding in found:
-        table.add_row(_MARKS[finding.verdict], finding.name, finding.detail, finding.remedy or "")
-    output.print(table)
+    show(
+        ("", "what", "found", "remedy"),
+        [(_MARKS[each.verdict], each.name, each.detail, each.remedy or "") for each in found],
+    )
     raise typer.Exit(1 if any(finding.verdict is Verdict.BAD for finding in found) else 0)

@@ -4,11 +4,12 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-from rich.table import Table
 
 from berrante.app import Application
 from berrante.cli.console import log, output, run
 from berrante.cli.options import DataDir
+from berrante.cli.tables import Whole, show
+from berrante.gateways.protocol import InDoubt, SendError
 from berrante.messaging.clock import moment
 from berrante.messaging.errors import Missing
 from berrante.messaging.instances import Instance
@@ -79,6 +80,8 @@ def connect(
                 business_account_id=business_account,
                 portfolio_id=portfolio,
             )
+            if state.has_token:
+                output.print(await first_look(application, known))
             if messaging_limit is not None:
                 await numbers.set_messaging_limit(known.organization_id, instance, messaging_limit)
             sends = "sends" if state.has_token else "receives, and sends once it has a --token"
@@ -94,11 +97,11 @@ def holds(instance: _Number, *, data_dir: DataDir = None) -> None:
     async def work(settings: Settings) -> None:
         async with Application.open(settings) as application:
             known = await _known(application, instance)
-            table = Table("what", "code", "only campaigns", "until", "why")
+            rows = []
             for hold in await application.cloud_numbers.holds(known.organization_id, instance):
                 until = "somebody acts" if hold.until_ms is None else f"{moment(hold.until_ms):%Y-%m-%d %H:%M} UTC"
-                table.add_row(hold.what, hold.code, "yes" if hold.campaigns_only else "no", until, hold.reason)
-            output.print(table)
+                rows.append((hold.what, hold.code, "yes" if hold.campaigns_only else "no", until, hold.reason))
+            show((Whole("what"), Whole("code"), "only campaigns", "until", "why"), rows)
 
     run(work(_settings(data_dir)))
 
@@ -110,7 +113,7 @@ def release(
     what: Annotated[str | None, typer.Option("--what", help="Only this, as `holds` names it.")] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """End holds, once their cause is mended; what waits goes on within some minutes."""
+    """End holds, once their cause is mended; what waits goes on at once."""
 
     async def work(settings: Settings) -> None:
         async with Application.open(settings) as application:
@@ -119,6 +122,22 @@ def release(
             output.print(f"{ended} holds ended")
 
     run(work(_settings(data_dir)))
+
+
+async def first_look(application: Application, number: Instance) -> str:
+    """Ask Graph of the number with its new token, keep what it says, and return a sentence about it."""
+    try:
+        told = await application.cloud.look(organization_id=number.organization_id, instance_id=number.id)
+    except (SendError, InDoubt) as error:
+        remedy = "look at the token, --phone-number-id and the network, then connect again"
+        return f"not checked: {error}: {(isinstance(error, SendError) and error.remedy) or remedy}"
+    await application.cloud_numbers.learn(number.organization_id, number.id, told)
+    shown = {
+        "number": told.get("display_phone_number"),
+        "quality": told.get("quality_rating"),
+        "messaging limit": told.get("whatsapp_business_manager_messaging_limit"),
+    }
+    return "Graph takes the token: " + ", ".join(f"{name} {value or 'not told'}" for name, value in shown.items())
 
 
 async def _known(application: Application, instance: str) -> Instance:

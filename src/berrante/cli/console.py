@@ -1,6 +1,7 @@
 """Where commands write: results to standard output, everything else to standard error."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -15,9 +16,9 @@ from berrante.telemetry import configure, events
 
 T = TypeVar("T")
 
-#: A table that goes into a file or a pipe is not cut to some terminal's width.
+#: A table that goes into a file or a pipe is as wide as this, not as some terminal, unless COLUMNS says otherwise.
 _WIDE: Final = 200
-output: Final = Console(width=None if sys.stdout.isatty() else _WIDE)
+output: Final = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE)
 errors: Final = Console(stderr=True)
 
 

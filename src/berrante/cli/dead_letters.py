@@ -7,13 +7,15 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.table import Column, Table
 
 from berrante.app import open_engines
 from berrante.app.reaching import reach_database, reach_redis
 from berrante.cli.console import counting, log, output, run
 from berrante.cli.options import AsJson, DataDir, Yes
+from berrante.cli.tables import Whole, pairs
+from berrante.cli.tables import show as table
 from berrante.engine import Connection
+from berrante.engine.connection import system_clock
 from berrante.messaging.clock import moment
 from berrante.messaging.dead_letters import Group as LetterGroup
 from berrante.messaging.dead_letters import Groups, Healing, Letter, Selection, Triage, Triaged
@@ -54,12 +56,11 @@ def show_list(
     if as_json:
         print(json.dumps({"data": [_as_json(letter) for letter in page.letters], "next": page.next}))
         return
-    table = Table(Column("letter", overflow="fold"), "failed", "queue", "job", Column("group", no_wrap=True), "reason")
-    for letter in page.letters:
-        table.add_row(
-            letter.id, _time(letter.failed_at_ms), letter.cause.queue, letter.name, letter.cause.id, letter.reason[:120]
-        )
-    output.print(table)
+    rows = [
+        (each.id, _time(each.failed_at_ms), each.cause.queue, each.name, each.cause.id, each.reason[:120])
+        for each in page.letters
+    ]
+    table((Whole("letter"), "failed", "queue", "job", Whole("group"), "reason"), rows)
     if page.next:
         output.print(f"there are more: --after {page.next}")
 
@@ -76,11 +77,13 @@ def show(
     if as_json:
         print(json.dumps(_as_json(letter)))
         return
-    table = Table.grid(padding=(0, 2))
-    for name, value in _as_json(letter).items():
-        if name not in {"stacktrace", "readable"} and value is not None:
-            table.add_row(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-    output.print(table, markup=False)
+    pairs(
+        [
+            (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+            for name, value in _as_json(letter).items()
+            if name not in {"stacktrace", "readable"} and value is not None
+        ]
+    )
     for number, trace in enumerate(letter.stacktrace, 1):
         output.print(f"\nattempt {number}\n{trace}", markup=False, highlight=False)
 
@@ -101,14 +104,13 @@ def groups(
         listed = [{"id": group.id, **dataclasses.asdict(group)} for group in largest]
         print(json.dumps({"data": listed, "left_out": found.left_out}))
         return
-    table = Table(Column("group", no_wrap=True), "letters", "cause", "first", "last", "what to do")
+    rows = []
     for group in largest:
         parts = (group.cause.queue, group.cause.code, group.cause.scope, group.cause.template, group.cause.number)
         cause = " · ".join(part for part in parts if part)
-        table.add_row(
-            group.id, str(group.count), cause, _time(group.first_at_ms), _time(group.last_at_ms), group.remedy
-        )
-    output.print(table)
+        times = (_time(group.first_at_ms), _time(group.last_at_ms))
+        rows.append((group.id, str(group.count), cause, *times, group.remedy))
+    table((Whole("group"), "letters", "cause", "first", "last", "what to do"), rows)
     if found.left_out:
         output.print(f"and {found.left_out} letters of further causes")
 
@@ -196,7 +198,7 @@ def _healed(data_dir: Any, groups: list[LetterGroup]) -> list[LetterGroup]:  # n
             database = Database(engines.database_url)
             try:
                 await reach_database(database)
-                await Healing(database).mark(groups, organization_id=None)
+                await Healing(database, system_clock).mark(groups, organization_id=None)
             finally:
                 await database.close()
         return groups

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
 from berrante.app import open_engines
 from berrante.app.reaching import reach_redis
@@ -23,6 +23,7 @@ from berrante.app.smoke import (
 )
 from berrante.cli.console import counting, log, output, run
 from berrante.cli.options import DataDir, DryRun, QueueNames, Yes, duration_ms, worked_queues
+from berrante.cli.tables import show
 from berrante.engine import Connection, State
 from berrante.engine.old_jobs import CLEANABLE
 from berrante.messaging.maintenance import Cleaning, Rerunning
@@ -45,22 +46,22 @@ def stats(
         print(json.dumps(found))
         return
     states = [state for state in next(iter(found.values())) if state != "paused"]
-    table = Table("queue", *states)
+    rows = []
     for name, numbers in found.items():
         shown = f"{name} (paused)" if numbers["paused"] else name
-        table.add_row(shown, *(str(numbers[state]) for state in states))
-    output.print(table)
+        rows.append([shown, *(str(numbers[state]) for state in states)])
+    show(("queue", *states), rows)
 
 
 @app.command("test")
 def check(*, data_dir: DataDir = None) -> None:
     """Make ten checks of the queue system; exit 1 if one fails. No key stays behind."""
     outcomes = run(_checks(_settings(data_dir)))
-    table = Table("", "check", "measured", "ms")
-    for outcome in outcomes:
-        mark = "[green]✓[/]" if outcome.passed else "[red]✗[/]"
-        table.add_row(mark, outcome.name, outcome.detail, str(outcome.took_ms))
-    output.print(table)
+    marks = {True: Text("✓", "green"), False: Text("✗", "red")}
+    show(
+        ("", "check", "measured", "ms"),
+        [(marks[each.passed], each.name, each.detail, str(each.took_ms)) for each in outcomes],
+    )
     failed = sum(not outcome.passed for outcome in outcomes)
     output.print(f"{len(outcomes) - failed} of {len(outcomes)} checks passed")
     raise typer.Exit(1 if failed else 0)
@@ -127,10 +128,8 @@ def clean(
                 async for step in cleaning.remove():
                     removed[step.queue, step.state] += step.jobs
                     progress(removed.total())
-        table = Table("queue", "state", "old jobs", "removed")
-        for each in found:
-            table.add_row(each.queue, each.state, str(each.jobs), str(removed[each.queue, each.state]))
-        output.print(table)
+        rows = [(each.queue, each.state, str(each.jobs), str(removed[each.queue, each.state])) for each in found]
+        show(("queue", "state", "old jobs", "removed"), rows)
         output.print(f"{total} jobs would be removed" if dry_run else f"{removed.total()} jobs removed")
 
     run(_with_queues(_settings(data_dir), work))
@@ -158,10 +157,8 @@ def retry_failed(
         if total and not dry_run and (yes or typer.confirm(f"{total} jobs will run again; go on?", abort=True)):
             with counting("jobs to run again", total=total) as progress:
                 results = await rerunning.rerun(progress)
-        table = Table("queue", "failed, that fit", "would run again" if dry_run else "run again", "put back before")
-        for each in results:
-            table.add_row(each.queue, str(each.fit), str(each.rerun), str(each.put_back))
-        output.print(table)
+        heads = ("queue", "failed, that fit", "would run again" if dry_run else "run again", "put back before")
+        show(heads, [(each.queue, str(each.fit), str(each.rerun), str(each.put_back)) for each in results])
         done = sum(each.rerun for each in results)
         output.print(f"{done} jobs would run again" if dry_run else f"{done} jobs run again")
 

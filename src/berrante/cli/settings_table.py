@@ -3,9 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
 from berrante.cli.console import output
+from berrante.cli.tables import Folded, Whole, show
 from berrante.settings import load, markdown, unknown_variables
 from berrante.settings.table import values
 
@@ -20,9 +21,12 @@ def settings(
     if as_markdown:
         print(markdown(), end="")
         return
-    table = Table("variable", "value", "default")
-    for variable, value, default in values(load()):
-        table.add_row(variable, value, default, style=None if value == default else "bold")
-    output.print(table)
+    show(
+        (Whole("variable"), Folded("value"), Folded("default")),
+        [
+            [Text(cell, style="" if value == default else "bold") for cell in (variable, value, default)]
+            for variable, value, default in values(load())
+        ],
+    )
     for variable, meant in unknown_variables().items():
         output.print(f"{variable} is not a setting" + (f": did you mean {meant}?" if meant else ""), style="yellow")

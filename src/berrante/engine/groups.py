@@ -119,6 +119,12 @@ class Groups:
             raise ValueError(f"rest_ms is {rest_ms}: give milliseconds, 0 or more")
         await self._change(group, "rest", rest_ms)
 
+    async def wake(self, group: str, *, after_ms: int = 0) -> None:
+        """End a rest of ``rate_limit``, at once or in ``after_ms``; its rate, its limits and a pause stay."""
+        if after_ms < 0:
+            raise ValueError(f"after_ms is {after_ms}: give milliseconds, 0 or more")
+        await self._change(group, "wake", after_ms)
+
     async def stats(self, group: str) -> GroupStats:
         """Look at a group; one that nobody ever used has nothing waiting."""
         return (await self._look(group))[0]

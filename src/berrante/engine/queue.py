@@ -75,7 +75,7 @@ class Queue(QueueView):
         Each thousand is added wholly or not at all. If the connection breaks, whether the last was is not known: give
         jobs a ``job_id`` and call again.
         """
-        now, trace = self.connection.now_ms(), self._trace()
+        now, trace = self.connection.now_ms(), self._trace() if any(map(self._is_to_carry, jobs)) else None
         ids: list[str] = []
         for start in range(0, len(jobs), _BULK):
             part = [(job.name, job.data, job.options or self.defaults) for job in jobs[start : start + _BULK]]
@@ -221,6 +221,10 @@ class Queue(QueueView):
             if answer == 0:
                 await self.groups.forget()
                 return
+
+    def _is_to_carry(self, job: NewJob) -> bool:
+        options = job.options or self.defaults
+        return options.trace_context is None and not options.omit_trace_context
 
     def _trace(self) -> str | None:
         return self.trace_context() if self.trace_context else None

@@ -11,6 +11,10 @@ MessagingError
 ├── RefreshRaced       another request renewed the session a moment ago
 ├── LockedOut          too many failed log-ins
 ├── QuotaExceeded      the organization has used up what it may
+├── Busy               too much of it is under way for this organization
+├── NotSupported       the gateway of the number cannot do it
+├── GatewayRefused     WhatsApp refused it
+├── GatewaySilent      WhatsApp did not answer
 ├── GatewayMissing     this process has no gateway of the name that an instance asks for
 └── ReceiptTooEarly    a receipt came before the message that it speaks of was stored as sent
 """
@@ -124,6 +128,48 @@ class QuotaExceeded(MessagingError):
         self.limit = limit
         self.used = used
         self.retry_after_s = retry_after_s
+
+
+class Busy(MessagingError):
+    """Too much of it is under way for this organization; asking again soon helps."""
+
+    code = "busy"
+
+    def __init__(self, what: str, *, most: int) -> None:
+        super().__init__(f"{most} {what} are under way: wait for their answers, then ask again")
+        self.retry_after_s = 1
+
+
+class NotSupported(MessagingError):
+    """The gateway of the number cannot do it."""
+
+    code = "not_supported"
+
+    def __init__(self, what: str, *, gateway: str) -> None:
+        super().__init__(f"gateway {gateway!r} cannot {what}: leave it out for numbers on it")
+        self.details = {"gateway": gateway}
+
+
+class GatewayRefused(MessagingError):
+    """WhatsApp refused it. ``passes`` says that asking again later may help; else somebody has to act."""
+
+    code = "gateway_refused"
+
+    def __init__(self, reason: str, *, provider_code: str, passes: bool, retry_after_s: int = 0) -> None:
+        super().__init__(f"WhatsApp refused it: {reason}")
+        self.passes = passes
+        self.retry_after_s = retry_after_s or 5
+        self.details = {"provider_code": provider_code}
+
+
+class GatewaySilent(MessagingError):
+    """WhatsApp did not answer; whether it was done is not known."""
+
+    code = "gateway_silent"
+
+    def __init__(self, gateway: str) -> None:
+        super().__init__(f"gateway {gateway!r} did not answer: ask again, doing it twice is doing it once")
+        self.retry_after_s = 5
 
 
 class GatewayMissing(MessagingError):

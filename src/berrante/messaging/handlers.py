@@ -27,6 +27,7 @@ from berrante.messaging.outbound.pacing import Pacing
 from berrante.messaging.outbound.signals import Listener, deaf
 from berrante.messaging.queues import QueueName, Queues
 from berrante.messaging.reconciler import RECONCILE, Reconciler
+from berrante.messaging.traces import Traces, Untraced
 from berrante.store import Database
 
 
@@ -41,13 +42,14 @@ def handlers(
     sender: Sender | None = None,
     pacing: Pacing | None = None,
     listener: Listener = deaf,
+    traces: Traces | None = None,
 ) -> dict[QueueName, Handler]:
     """Return what works on each queue; ``dead-letter`` has nobody, since people triage it.
 
     The queue ``message`` is worked on in batches: see ``batch_handlers``.
 
     ``campaign_per_minute`` is the pace of a number in a campaign that names none. ``listener`` is told what sending
-    finds out: numbers to be slowed, holds, people who want no marketing.
+    finds out: numbers to be slowed, holds, people who want no marketing. ``traces`` by default are none.
     """
     reconciler = Reconciler(database=database, queues=queues, clock=clock)
     keeper = RetentionKeeper(database=database, queues=queues, clock=clock, kept_for=kept_for or KeptFor())
@@ -76,7 +78,14 @@ def handlers(
             )
         ),
         QueueName.OUTBOUND: patient(
-            OutboundHandler(database=database, queues=queues, gateways=gateways, clock=clock, listener=listener)
+            OutboundHandler(
+                database=database,
+                queues=queues,
+                gateways=gateways,
+                clock=clock,
+                listener=listener,
+                traces=traces or Untraced(),
+            )
         ),
         QueueName.WEBHOOK: patient(
             WebhookHandler(database=database, queues=queues, sender=sender or Sender(), clock=clock)
@@ -102,10 +111,16 @@ def batch_handlers(
     gateways: Mapping[str, Gateway],
     clock: Clock = system_clock,
     listener: Listener = deaf,
+    traces: Traces | None = None,
 ) -> dict[QueueName, BatchHandler]:
     """Return what works on the queues whose worker takes many jobs at once (``WorkerOptions.batch``)."""
     return {
         QueueName.MESSAGE: MessageHandler(
-            database=database, queues=queues, clock=clock, gateways=gateways, listener=listener
+            database=database,
+            queues=queues,
+            clock=clock,
+            gateways=gateways,
+            listener=listener,
+            traces=traces or Untraced(),
         )
     }

@@ -1,13 +1,13 @@
 """The queues by name, how their jobs are run and kept, and which priority each origin has in a number's lane."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
 from berrante.engine import Backoff, Connection, DeadLetters, JobOptions, Queue, Retention
-from berrante.engine.tracing import TraceContext
 
 
 class QueueName(enum.StrEnum):
@@ -86,13 +86,17 @@ def open_queues(
     *,
     prefix: str = "bull",
     options: Mapping[QueueName, JobOptions] = DEFAULT_JOB_OPTIONS,
-    trace_context: TraceContext | None = None,
+    trace_context: Callable[[str], str | None] | None = None,
 ) -> Queues:
-    """Open all queues under ``prefix``; does no I/O. A queue that ``options`` leaves out has the default ones."""
+    """Open all queues under ``prefix``; does no I/O. A queue that ``options`` leaves out has the default ones.
+
+    ``trace_context`` is asked, by a queue's name, for the trace that a job carries which is added to it now.
+    """
 
     def queue(name: QueueName) -> Queue:
         defaults = options.get(name, DEFAULT_JOB_OPTIONS[name])
-        return Queue(name.value, connection, prefix=prefix, defaults=defaults, trace_context=trace_context)
+        asked = partial(trace_context, name.value) if trace_context else None
+        return Queue(name.value, connection, prefix=prefix, defaults=defaults, trace_context=asked)
 
     return Queues(
         connection=connection,

@@ -15,6 +15,7 @@ from berrante.settings.sections import (
     DemoSettings,
     OwnerSettings,
     QueueSettings,
+    S3Settings,
     WebhooksSettings,
 )
 
@@ -55,6 +56,13 @@ def _url(url: SecretStr, *, schemes: tuple[str, ...], example: str) -> SecretStr
     if scheme not in schemes:
         raise ValueError(f"begins with {scheme or 'no scheme'!r}: give an address such as {example}")
     return url
+
+
+class Traces(enum.StrEnum):
+    """Where spans go: nowhere, or to an OpenTelemetry collector."""
+
+    NONE = "none"
+    OTLP = "otlp"
 
 
 class Environment(enum.StrEnum):
@@ -125,6 +133,11 @@ class Settings(BaseSettings):
     log_format: LogFormat = Field(
         LogFormat.CONSOLE, description="`console` (in colour on a terminal) or `json` (one object a line)."
     )
+    traces: Traces = Field(
+        Traces.NONE,
+        description="`otlp` sends traces to an OpenTelemetry collector, with the extra `berrante[otel]`; the standard "
+        "`OTEL_…` variables say where it is and how much is sampled.",
+    )
     queue_prefix: str = Field(
         "bull",
         pattern=r"^[A-Za-z0-9_.{}-]{1,60}$",
@@ -173,6 +186,7 @@ class Settings(BaseSettings):
     demo: DemoSettings = DemoSettings()
     baileys: BaileysSettings = BaileysSettings()
     board: BoardSettings = BoardSettings()
+    s3: S3Settings = S3Settings()
 
     @model_validator(mode="after")
     def _has_a_prefix_for_its_cell(self) -> Self:

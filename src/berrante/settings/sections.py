@@ -2,9 +2,9 @@
 
 import enum
 import re
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 HOUR_S: Final = 3_600
 _WEEK_S: Final = 7 * 24 * HOUR_S
@@ -136,6 +136,47 @@ class BaileysSettings(BaseModel):
     )
     backoff_ms: int = Field(1_000, ge=10, description="Wait before the first reconnection; it doubles with each.")
     backoff_cap_ms: int = Field(120_000, ge=10, description="The longest wait before a reconnection.")
+
+
+class S3Settings(BaseModel):
+    """A bucket for files, in place of a folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bucket: str = Field(
+        "",
+        pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
+        description="Bucket of files that came with messages or are to be sent; without it they are in "
+        "`BERRANTE_MEDIA_DIR`.",
+    )
+    access_key: str = Field("", pattern=r"^[!-~]{0,128}$", description="Key id that may list, read and write it.")
+    secret_key: SecretStr | None = Field(None, min_length=1, description="The secret of that key.")
+    region: str = Field("us-east-1", pattern=r"^[a-z0-9-]{1,40}$", description="The bucket's region.")
+    endpoint: str = Field(
+        "",
+        pattern=r"^(https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*)?)?$",
+        description="Address of a service other than AWS', for instance `https://minio.example.com`.",
+    )
+    prefix: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9._-]+/)*$",
+        description="What the names in the bucket begin with, such as `berrante/`.",
+    )
+    path_style: bool = Field(
+        False, description="The bucket stands in the address's path and not in the host's name, as MinIO has it."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> Self:
+        missing = [
+            name
+            for name, value in (("ACCESS_KEY", self.access_key), ("SECRET_KEY", self.secret_key))
+            if self.bucket and not value
+        ]
+        if missing:
+            names = " and ".join(f"BERRANTE_S3_{name}" for name in missing)
+            raise ValueError(f"names a bucket without its key: give {names}")
+        return self
 
 
 class BoardSettings(BaseModel):

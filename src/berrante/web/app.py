@@ -3,12 +3,14 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berrante import __version__
-from berrante.telemetry import events, trace
+from berrante.telemetry import Tracing, events
+from berrante.telemetry.tracing import Kind, Span
 from berrante.web import (
     api,
     board,
@@ -26,6 +28,10 @@ from berrante.web import (
 from berrante.web.bodies import BodyLimits
 from berrante.web.services import Services
 from berrante.web.tokens import Tokens
+
+#: Probes and scrapes come by the second: no spans of theirs.
+_WATCHED: Final = ("/health", "/metrics")
+_UNTRACED: Final = Tracing()
 
 
 def create_app(application: Services) -> FastAPI:
@@ -51,7 +57,7 @@ def create_app(application: Services) -> FastAPI:
     examples.describe(app)
     app.add_middleware(idempotency.Idempotency)
     app.add_middleware(BodyLimits)
-    app.add_middleware(_Observed)
+    app.add_middleware(_Observed, tracing=application.tracing)
     return app
 
 
@@ -59,7 +65,7 @@ def create_health_app(application: Services) -> FastAPI:
     """Make the app of the private port: health and metrics alone."""
     app = FastAPI(title="Berrante", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
     _watched(app, application, private=True)
-    app.add_middleware(_Observed)
+    app.add_middleware(_Observed, tracing=_UNTRACED)
     return app
 
 
@@ -82,8 +88,9 @@ def _watched(app: FastAPI, application: Services, *, private: bool) -> None:
 class _Observed:
     """Gives each request its id, logs it without its query, and answers what nobody caught in our form."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, tracing: Tracing) -> None:
         self._app = app
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -107,8 +114,13 @@ class _Observed:
 
         parent = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1")
         try:
-            with trace.continued(parent):
-                await self._app(scope, receive, observed)
+            tracing = _UNTRACED if scope["path"].startswith(_WATCHED) else self._tracing
+            with tracing.span(scope["method"], kind=Kind.SERVER, parent=parent) as span:
+                try:
+                    await self._app(scope, receive, observed)
+                finally:
+                    if tracing.is_on:
+                        _describe(span, scope, status)
         except Exception as error:
             answer = errors.unexpected(error)
             if answer.status_code == 500:
@@ -119,3 +131,14 @@ class _Observed:
         finally:
             ms = round((time.perf_counter() - started) * 1_000, 1)
             events.REQUEST(method=scope["method"], path=scope["path"], status=status, ms=ms)
+
+
+def _describe(span: Span, scope: Scope, status: int) -> None:
+    """Say which route was asked for, never with what: paths hold ids, and queries what people search."""
+    method, route = scope["method"], getattr(scope.get("route"), "path", None)
+    span.set({"http.request.method": method} | ({"http.response.status_code": status} if status else {}))
+    if route is not None:
+        span.rename(f"{method} {route}")
+        span.set({"http.route": route})
+    if status >= 500:
+        span.fail(str(status), "answered with an error")

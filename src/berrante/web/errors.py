@@ -4,6 +4,7 @@
 stable words for programs, messages are for people and may change, and ``field`` is the first violation's.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -14,14 +15,19 @@ from starlette.exceptions import HTTPException
 
 from berrante.engine.connection import is_unavailable
 from berrante.gateways.baileys import BaileysError, NumberUnknown
+from berrante.gateways.media import MediaStoreUnavailable
 from berrante.messaging.errors import (
+    Busy,
     Denied,
     GatewayMissing,
+    GatewayRefused,
+    GatewaySilent,
     Invalid,
     LockedOut,
     LoginFailed,
     MessagingError,
     Missing,
+    NotSupported,
     QuotaExceeded,
     RefreshRaced,
     SessionEnded,
@@ -31,6 +37,7 @@ from berrante.messaging.errors import (
 from berrante.messaging.outage import is_away
 from berrante.web import request_id
 
+_log: Final = logging.getLogger(__name__)
 _Handler = Callable[[Request, Exception], Awaitable[JSONResponse]]
 _STATUS: Final[dict[type[MessagingError], int]] = {
     Invalid: 422,
@@ -43,6 +50,10 @@ _STATUS: Final[dict[type[MessagingError], int]] = {
     RefreshRaced: 409,
     LockedOut: 429,
     QuotaExceeded: 429,
+    Busy: 429,
+    NotSupported: 422,
+    GatewayRefused: 409,
+    GatewaySilent: 503,
     GatewayMissing: 503,
 }
 _CODES: Final = {
@@ -109,6 +120,7 @@ def install(app: FastAPI) -> None:
         WebError: _web,
         MessagingError: _domain,
         BaileysError: _baileys,
+        MediaStoreUnavailable: _media_away,
         RequestValidationError: _malformed,
         HTTPException: _http,
     }
@@ -133,7 +145,9 @@ async def _domain(_: Request, error: Exception) -> JSONResponse:
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
     details: dict[str, Any] = getattr(error, "details", {})
     headers: dict[str, str] = {}
-    if isinstance(error, LockedOut | QuotaExceeded):
+    if isinstance(error, GatewayRefused) and error.passes:
+        status, headers["Retry-After"] = 503, str(error.retry_after_s)
+    if isinstance(error, LockedOut | QuotaExceeded | Busy | GatewaySilent):
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, QuotaExceeded):
         details = {"quota": error.quota, "limit": error.limit, "used": error.used}
@@ -147,6 +161,13 @@ async def _domain(_: Request, error: Exception) -> JSONResponse:
 async def _baileys(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, BaileysError)
     return answer(404 if isinstance(error, NumberUnknown) else 503, error.code, str(error))
+
+
+async def _media_away(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, MediaStoreUnavailable)
+    # Where the store is and what is wrong with it is for its operator: /health/media and the log have it.
+    _log.error("%s", error)
+    return _away("the media store is away")
 
 
 async def _malformed(_: Request, error: Exception) -> JSONResponse:

@@ -14,7 +14,7 @@ from berrante.messaging.audit import AuditLog
 from berrante.messaging.campaigns import CampaignAccount, Campaigns
 from berrante.messaging.contact_imports import ContactImports
 from berrante.messaging.contacts import Contacts
-from berrante.messaging.conversations import Conversations
+from berrante.messaging.conversations import Conversations, ReadMarks
 from berrante.messaging.dead_letters import Healing, Triage
 from berrante.messaging.endpoints import Deliveries, Endpoints
 from berrante.messaging.idempotency import IdempotencyKeys
@@ -29,7 +29,7 @@ from berrante.messaging.quotas import Quotas
 from berrante.messaging.webhooks import WebhookUnknowns
 from berrante.settings import Settings
 from berrante.store import Database
-from berrante.telemetry import Metrics
+from berrante.telemetry import Metrics, Tracing
 
 
 class Services(Protocol):
@@ -82,11 +82,15 @@ class Services(Protocol):
     @property
     def conversations(self) -> Conversations: ...
     @property
+    def read_marks(self) -> ReadMarks: ...
+    @property
     def outbound(self) -> Outbound: ...
     @property
     def media(self) -> MediaStore: ...
     @property
     def metrics(self) -> Metrics: ...
+    @property
+    def tracing(self) -> Tracing: ...
     @property
     def triage(self) -> Triage: ...
     @property

@@ -219,6 +219,31 @@ async def test_rate_limit_by_hand_is_the_longer_one(redis_url: str, prefix: str)
             await queue.groups.rate_limit("a", -1)
 
 
+async def test_a_rest_is_ended_by_hand_and_never_made_longer(redis_url: str, prefix: str) -> None:
+    clock = MovableClock()
+    async with Connection.from_url(redis_url, clock=clock) as connection:
+        queue = Queue("q", connection, prefix=prefix)
+        await queue.groups.rate_limit("a", 9_000)
+        await queue.groups.wake("a")
+        await queue.groups.wake("nobody")
+        await queue.add("send", 1, JobOptions(group="a"))
+        assert await _run(queue) == [1]
+        await queue.groups.rate_limit("a", 100)
+        await queue.groups.wake("a", after_ms=5_000)
+        await queue.add("send", 2, JobOptions(group="a"))
+        assert await _run(queue) == []
+        clock.advance(100)
+        assert await _run(queue) == [2]
+        await queue.groups.rate_limit("a", 9_000)
+        await queue.add("send", 3, JobOptions(group="a"))
+        await queue.groups.wake("a", after_ms=50)
+        assert await _run(queue) == []
+        clock.advance(50)
+        assert await _run(queue) == [3]
+        with pytest.raises(ValueError, match="after_ms is -1"):
+            await queue.groups.wake("a", after_ms=-1)
+
+
 async def test_pause_and_resume(queue: Queue, connection: Connection, probe: Probe) -> None:
     assert await queue.groups.pause("a") is True  # of a group that is not there yet
     assert await queue.groups.pause("a") is False

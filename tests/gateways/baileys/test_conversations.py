@@ -12,6 +12,7 @@ from tests.gateways.baileys.conftest import OpenSidecar, pair
 from tests.gateways.baileys.fake_whatsapp import FakeWhatsApp
 from tests.gateways.baileys.sidecar import Sidecar
 from tests.messaging.platform import Platform
+from tests.redis_contents import everything_in
 from tests.waiting import until
 
 ANA, BENTO = "5511999990001", "5511999990002"
@@ -186,3 +187,10 @@ async def test_no_key_and_no_text_reaches_the_log_or_the_tables(
     assert len(rows) > 800
     assert not [True for (value,) in rows if b"Buffer" in value or b"private" in value]
     assert b"noiseKey" not in creds
+
+    # Redis holds what came in, as the jobs that brought it, and of the account nothing, sealed or open.
+    stored = b"\n".join(await everything_in(platform.queues.connection, f"{platform.prefix}*"))
+    words = (b"noiseKey", b"privKey", b"rootKey", b"outro segredo", creds)
+    assert [word for word in words if word in stored] == []
+    assert not [True for (value,) in rows if value in stored]
+    assert b"um segredo" in stored

@@ -15,7 +15,7 @@ Check = Callable[[Stage, httpx.AsyncClient], Awaitable[str]]
 
 
 async def _health(_: Stage, client: httpx.AsyncClient) -> str:
-    paths = ["", "/live", "/ready", "/redis", "/database", "/queues", "/gateways"]
+    paths = ["", "/live", "/ready", "/redis", "/database", "/queues", "/gateways", "/media"]
     answers = {path: (await client.get(f"/health{path}")).status_code for path in paths}
     bad = [f"/health{path} {status}" for path, status in answers.items() if status != 200]
     expect(not bad, ", ".join(bad))

@@ -76,7 +76,7 @@ def _read(limits: _Limits) -> GroupLimits:
 
 
 def change(keys: QueueKeys, group: str, what: str, value: Argument = "", *, now_ms: int) -> Call:
-    """``set`` limits, ``clear`` them, ``pause``, ``resume``, or ``rest`` for some ms; the reply is 1 if it changed."""
+    """``set`` or ``clear`` limits, ``pause``, ``resume``, ``rest`` for some ms, ``wake``; answers 1 if it changed."""
     return Call(extended("group_change"), [keys.meta], [keys.base, now_ms, group, what, value])
 
 

@@ -68,7 +68,7 @@ def routes(fake: "FakeGraph") -> list[Route]:
             {"phone_number_id": number, "contact": contact, "seen": [asdict(each) for each in seen]}
             for (number, contact), seen in fake.world.ledger.items()
         ]
-        return JSONResponse({"chats": chats})
+        return JSONResponse({"chats": chats, "read": fake.world.read})
 
     async def recover(_: Request) -> Response:
         fake.orders.clear()

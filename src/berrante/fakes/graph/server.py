@@ -112,6 +112,7 @@ class FakeGraph:
         id_ = self.world.new_id("wamid.IN")
         hidden = "." in sender
         self.world.wrote(phone_number_id, sender)
+        self.world.incoming.add(id_)
         content = {"type": "text", "text": {"body": text}} if text is not None else message
         self._tell(
             phone_number_id,
@@ -150,8 +151,7 @@ class FakeGraph:
         phone_number_id = request.path_params["phone_number_id"]
         self.requests.append(body)
         if body.get("status") == "read":
-            self.world.read.append(body)
-            return JSONResponse({"success": True})
+            return self._read(body)
         code, why = _fault_of(body)
         if code:
             return _refusal(code, why)
@@ -161,6 +161,14 @@ class FakeGraph:
         if order is not None and order.fault is Fault.LOST_REQUEST:
             return _CutOff()
         return await self._accept(phone_number_id, body, order)
+
+    def _read(self, body: Json) -> Response:
+        if body.get("message_id") not in self.world.incoming:
+            return _refusal(100, f"there is no message {body.get('message_id')}")
+        if body.get("typing_indicator", {"type": "text"}) != {"type": "text"}:
+            return _refusal(100, "typing_indicator.type has to be text")
+        self.world.read.append(body)
+        return JSONResponse({"success": True})
 
     async def _accept(self, phone_number_id: str, body: Json, order: Order | None) -> Response:
         late = order.code if order is not None else None
@@ -228,8 +236,10 @@ class FakeGraph:
             return refused
         id_ = request.path_params["node_id"]
         if id_ in self.world.numbers:
-            shown = self.world.numbers[id_]
-            return JSONResponse({"id": id_, "display_phone_number": shown, "quality_rating": "GREEN"})
+            told = {"id": id_, "display_phone_number": self.world.numbers[id_], "quality_rating": "GREEN"}
+            told["whatsapp_business_manager_messaging_limit"] = self.world.tier
+            wanted = request.query_params.get("fields", "display_phone_number,quality_rating").split(",")
+            return JSONResponse({name: told[name] for name in told if name in {"id", *wanted}})
         file = self.world.files.get(id_)
         if file is None:
             return _refusal(100, f"there is no {id_}")

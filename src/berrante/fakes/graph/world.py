@@ -41,8 +41,10 @@ class World:
     tokens: dict[str, bool] = field(default_factory=dict)  # token: whether it is valid
     files: dict[str, File] = field(default_factory=dict)
     ledger: dict[tuple[str, str], list[Seen]] = field(default_factory=dict)  # phone number id, contact
+    incoming: set[str] = field(default_factory=set)  # ids of what contacts wrote
     read: list[Json] = field(default_factory=list)
     uploads: int = 0
+    tier: str = "TIER_250"
     _wrote_ms: dict[tuple[str, str], int] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 

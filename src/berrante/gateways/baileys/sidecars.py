@@ -58,7 +58,7 @@ class Sidecars:
             request.headers["Authorization"] = f"Bearer {token() if callable(token) else token}"
             return request
 
-        self._client = httpx.AsyncClient(auth=authorized, timeout=_TIMEOUT)
+        self.client = httpx.AsyncClient(auth=authorized, timeout=_TIMEOUT)
 
     async def __aenter__(self) -> Self:
         return self
@@ -68,7 +68,7 @@ class Sidecars:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self.client.aclose()
 
     async def connect(self, instance_id: str, *, organization_id: UUID, phone: str | None = None) -> NumberStatus:
         """Begin to connect or pair the number, by QR, or by a code for ``phone``; harmless when it is under way.
@@ -101,7 +101,7 @@ class Sidecars:
         await self.status(instance_id)  # finds the holder
         url = self._holder(instance_id)
         try:
-            request = self._client.stream("GET", f"{url}/instances/{instance_id}/events", timeout=_STREAM_TIMEOUT)
+            request = self.client.stream("GET", f"{url}/instances/{instance_id}/events", timeout=_STREAM_TIMEOUT)
             async with request as response:
                 if response.status_code != httpx.codes.OK:
                     raise SidecarAway(url, reason=f"answers {response.status_code}")
@@ -135,7 +135,7 @@ class Sidecars:
         for _ in range(2):
             url = self._holder(instance_id)
             try:
-                response = await self._client.request(method, f"{url}/instances/{instance_id}{part}", json=data)
+                response = await self.client.request(method, f"{url}/instances/{instance_id}{part}", json=data)
             except httpx.ConnectError:
                 self._forget(instance_id, url)
                 raise

@@ -1,8 +1,8 @@
 """The gateway to Meta's Cloud API."""
 
 import time
-from collections.abc import Callable
-from typing import ClassVar, Final
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from berrante.gateways.cloud.credentials import CloudNumber, Credentials
@@ -14,6 +14,7 @@ from berrante.gateways.media import MediaStore, MediaUnavailable, Stored
 from berrante.gateways.protocol import Accepted, Action, InDoubt, OutboundMessage, Scope, SendError
 
 _AGAIN_MS: Final = 5_000
+_TOLD: Final = ("display_phone_number", "quality_rating", "whatsapp_business_manager_messaging_limit")
 
 
 class CloudGateway:
@@ -83,6 +84,14 @@ class CloudGateway:
         if typing:
             body["typing_indicator"] = {"type": "text"}
         await self._graph.post(number, (number.phone_number_id, "messages"), json=body)
+
+    async def look(self, *, organization_id: UUID, instance_id: str) -> Mapping[str, Any]:
+        """Return what Graph says of a number, by Graph's names; raises as ``send`` does.
+
+        What is there is a matter of the number and of Graph's version: ask for each with ``get``.
+        """
+        number = await self._number(organization_id, instance_id)
+        return await self._graph.get(number, (number.phone_number_id,), fields=",".join(_TOLD))
 
     async def fetch_media(self, *, organization_id: UUID, instance_id: str, media_id: str) -> Stored:
         """Fetch a contact's file into the media store; raises ``MediaUnavailable``."""

@@ -58,6 +58,14 @@ class Graph:
             raise InDoubt(f"the connection to Graph broke after the request: {_named(error)}") from error
         return read_answer(answer)
 
+    async def get(self, number: CloudNumber, path: tuple[str, ...], **query: str) -> Mapping[str, Any]:
+        """Read and return what Graph answered; raises as ``post`` does, though nothing can be in doubt."""
+        try:
+            answer = await self.client.get(number.url(*path), params=query, headers=authorization(number))
+        except httpx.HTTPError as error:
+            raise InDoubt(f"Graph does not answer: {_named(error)}") from error
+        return read_answer(answer)
+
 
 def authorization(number: CloudNumber) -> dict[str, str]:
     """Return the header that a number's token travels in."""

@@ -63,7 +63,7 @@ class Uploads:
             raise SendError(str(error), scope=Scope.MESSAGE, action=Action.DROP, code=error.code) from error
         except OSError as error:
             raise SendError(
-                f"the media store does not answer: {error.strerror or type(error).__name__}",
+                f"the media store does not answer: {error.strerror or error}",
                 scope=Scope.NUMBER,
                 action=Action.RETRY,
                 code="media_store_unavailable",

@@ -1,4 +1,4 @@
-"""The protocol of a media store. A folder is the one implementation there is; S3 and its likes would be another."""
+"""The protocol of a media store; a folder is one, a bucket that speaks S3 another."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Final, Protocol
@@ -27,8 +27,24 @@ class MediaMissing(Exception):
         self.reference = reference
 
 
+class MediaStoreUnavailable(OSError):
+    """Files cannot be stored or read now, and what to do about it."""
+
+    code: ClassVar[str] = "media_store_unavailable"
+
+    def __init__(self, problem: str, *, remedy: str) -> None:
+        super().__init__(f"the media store is away: {problem}; {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
 class MediaStore(Protocol):
-    """Keeps files. The same bytes of the same kind, stored again by the same organization, are the same reference."""
+    """Keeps files. The same bytes of the same kind, stored again by the same organization, are the same reference.
+
+    Each raises ``OSError`` if the store is away.
+    """
+
+    name: ClassVar[str]
 
     async def put(self, organization_id: UUID, data: bytes, *, mime_type: str) -> Stored:
         """Store a file durably."""
@@ -40,4 +56,12 @@ class MediaStore(Protocol):
 
     async def find(self, organization_id: UUID, reference: str) -> Stored:
         """Return what is known of a file, without its bytes; raises ``MediaMissing``."""
+        ...
+
+    async def check(self) -> str:
+        """Return where files are kept; raises ``MediaStoreUnavailable`` if they cannot be."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is open."""
         ...

@@ -33,6 +33,7 @@ from berrante.gateways.simulator.timing import Clock, Sleep, wall_clock, wall_sl
 _ADDRESS: Final = re.compile(r"\+[1-9]\d{0,14}|[A-Z]{2}\.[A-Za-z0-9.]{1,128}|\d{5,25}@lid")
 _MOST_RECEIPTS: Final = 3  # sent, delivered, read
 _EVENTS_KEPT: Final = 200_000
+_MARKS_KEPT: Final = 10_000
 
 
 class Simulator:
@@ -72,6 +73,8 @@ class Simulator:
         self._post = Post(sink, clock=clock, limit=events_kept)
         self._conversations: list[Conversation] = []
         self._written = itertools.count()
+        #: Contacts' messages that were marked as read, and whether typing was shown with it, by number and id.
+        self.marked_read: dict[tuple[str, str], bool] = {}
         self._wake = asyncio.Event()
         self._resting_until_ms: float = math.inf  # an event that is due earlier wakes the loop
         for each in chatter:
@@ -141,6 +144,19 @@ class Simulator:
         )
         self._put(message, message.sent_at_ms)
         return message
+
+    async def mark_read(
+        self,
+        *,
+        organization_id: UUID,  # noqa: ARG002  the protocol's
+        instance_id: str,
+        message_id: str,
+        typing: bool = False,
+    ) -> None:
+        """Remember in ``marked_read`` that the contact was shown it."""
+        self.marked_read[instance_id, message_id] = typing
+        if len(self.marked_read) > _MARKS_KEPT:
+            del self.marked_read[next(iter(self.marked_read))]
 
     def start_chatter(self, chatter: Chatter) -> None:
         """Let these contacts write from now on."""

@@ -33,7 +33,7 @@ automations = Table(
     Column("delay_ms", Integer, nullable=False, server_default=text("0")),
     Column("enabled", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", MOMENT, nullable=False, server_default=func.now()),
-    CheckConstraint("trigger IN ('keyword', 'any')", name="trigger"),
+    CheckConstraint("trigger IN ('keyword', 'any', 'campaign')", name="trigger"),
     CheckConstraint("delay_ms >= 0", name="delay_ms"),
     ForeignKeyConstraint(
         ["organization_id", "instance_id"], ["instances.organization_id", "instances.id"], ondelete="CASCADE"

@@ -33,12 +33,16 @@ class Call:
     message_id: UUID
     instance_id: str
     content: dict[str, Any]
+    #: The automation that a campaign names for its answers, if the message is one.
+    named: UUID | None = None
 
 
 async def start(
     connection: AsyncConnection, *, organization_id: UUID, calls: Sequence[Call], at: datetime
 ) -> dict[UUID, list[OpenRun]]:
     """Open a run of each automation that a message calls for, and return them by message.
+
+    An answer to a campaign calls for the automation that the campaign names, and no other, if that is enabled.
 
     Call it in the transaction that stores the messages.
     """
@@ -49,13 +53,16 @@ async def start(
         .where(
             automations.c.organization_id == organization_id,
             or_(
-                automations.c.instance_id.is_(None), automations.c.instance_id.in_({each.instance_id for each in calls})
+                automations.c.instance_id.is_(None),
+                automations.c.instance_id.in_({each.instance_id for each in calls}),
+                automations.c.id.in_({each.named for each in calls if each.named is not None}),
             ),
             automations.c.enabled,
         )
         .order_by(automations.c.id)
     )
     known = (await connection.execute(query)).all()
+    there = {automation.id for automation in known}
     rows = [
         {
             "id": new_id(),
@@ -67,7 +74,7 @@ async def start(
         }
         for call in calls
         for automation in known
-        if automation.instance_id in (None, call.instance_id) and _wants(automation, text_of(call.content))
+        if (automation.id == call.named if call.named in there else _wants(automation, call))
     ]
     if not rows:
         return {}
@@ -81,8 +88,17 @@ async def still_open(connection: AsyncConnection, message_ids: Sequence[UUID]) -
     return _by_message((await connection.execute(query)).all())
 
 
-def _wants(automation: Row[Any], text: str | None) -> bool:
-    return automation.trigger == "any" or (text is not None and matches(text, automation.keywords))
+def _wants(automation: Row[Any], call: Call) -> bool:
+    if automation.instance_id not in {None, call.instance_id}:
+        return False
+    text = text_of(call.content)
+    match automation.trigger:
+        case "any":
+            return True
+        case "keyword":
+            return text is not None and matches(text, automation.keywords)
+        case _:
+            return False
 
 
 def _by_message(rows: Sequence[Row[UUID, UUID, datetime]]) -> dict[UUID, list[OpenRun]]:

@@ -15,7 +15,7 @@ from berrante.messaging.fields import named, storable, text_body
 from berrante.messaging.instances.service import Instances
 from berrante.store import Database, new_id
 
-_TRIGGERS: Final = ("keyword", "any")
+_TRIGGERS: Final = ("keyword", "any", "campaign")
 _LONGEST_DELAY_MS: Final = 7 * 24 * 3_600_000
 
 
@@ -55,7 +55,8 @@ class Automations:
     ) -> Automation:
         """Make an automation.
 
-        Keywords match whole words whatever case and accents; trigger ``any`` answers every message and takes none.
+        Keywords match whole words whatever case and accents; trigger ``any`` answers every message and takes none, and
+        ``campaign`` answers what answers a campaign that names it, and nothing else.
         Raises ``Invalid``, or ``Missing`` for an instance that is not the organization's.
         """
         if trigger not in _TRIGGERS:
@@ -100,9 +101,10 @@ class Automations:
 def _keywords(keywords: Sequence[str], trigger: str) -> list[str]:
     if isinstance(keywords, str):
         raise Invalid("keywords", "is one text", remedy="give a list of words")
-    if trigger == "any":
+    if trigger != "keyword":
         if keywords:
-            raise Invalid("keywords", "are given to trigger 'any'", remedy="leave them out, or use trigger 'keyword'")
+            problem = f"are given to trigger {trigger!r}"
+            raise Invalid("keywords", problem, remedy="leave them out, or use trigger 'keyword'")
         return []
     if not keywords or len(keywords) > 100:
         raise Invalid("keywords", f"has {len(keywords)} entries", remedy="give 1 to 100 words")

@@ -10,23 +10,23 @@ from uuid import UUID
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from berrante.engine import GroupRate
 from berrante.engine.connection import system_clock
 from berrante.messaging.addresses import checked
 from berrante.messaging.campaigns.campaign import owned
 from berrante.messaging.campaigns.content import Rendered, RenderFailed
-from berrante.messaging.campaigns.freezing import Plan, groups_of
-from berrante.messaging.campaigns.ledger import Ledger, balance, ledger_of, without_jobs
+from berrante.messaging.campaigns.ledger import Ledger, balance, causes_of, ledger_of, without_jobs
 from berrante.messaging.campaigns.models import campaign_recipients
-from berrante.messaging.campaigns.pace import zone_of
 from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE
 from berrante.messaging.campaigns.recipients import values_of
-from berrante.messaging.campaigns.rehearsal import Group, Rehearsal, rehearse
+from berrante.messaging.campaigns.rehearsal import Rehearsal, rehearse
+from berrante.messaging.campaigns.rehearsal_scene import Pace, groups_left, scene_of, slots_of
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.contacts.models import contacts
 from berrante.messaging.errors import Invalid, Missing
 from berrante.messaging.messages.models import messages
 from berrante.messaging.queues import Queues
-from berrante.store import Database, new_id
+from berrante.store import Database
 
 #: What a recipient may be asked for by: its own statuses, and its message's.
 STATUSES: Final = (
@@ -73,11 +73,12 @@ class CampaignAccount:
         clock: Clock = system_clock,
         *,
         per_minute: float = DEFAULT_PER_MINUTE,
+        lane: GroupRate | None = None,
     ) -> None:
         self._database = database
         self._queues = queues
         self._clock = clock
-        self._per_minute = per_minute
+        self._pace = Pace(per_minute=per_minute, lane=lane)
 
     async def preview(
         self,
@@ -146,41 +147,34 @@ class CampaignAccount:
         async with self._database.tenant(organization_id) as connection:
             campaign = await owned(connection, organization_id, campaign_id)
             progress, mismatches = await balance(connection, campaign, now=now)
+            causes = await causes_of(connection, campaign)
             mismatches += await without_jobs(connection, self._queues, campaign, now=now)
-        return ledger_of(progress, mismatches)
+        return ledger_of(progress, causes, mismatches)
 
     async def rehearse(
-        self, organization_id: UUID, campaign_id: UUID, *, start: datetime | None = None
+        self,
+        organization_id: UUID,
+        campaign_id: UUID,
+        *,
+        start: datetime | None = None,
+        reply_share: float | None = None,
     ) -> tuple[Rehearsal, dict[str, int]]:
-        """Play the rest of the campaign on a virtual clock; return it, and who is left out, by reason."""
+        """Play the rest of the campaign on a virtual clock; return it, and who is left out, by reason.
+
+        ``reply_share`` of those who get it are expected to answer; None: as many as did lately.
+        """
+        if reply_share is not None and not 0 <= reply_share <= 1:
+            raise Invalid("reply_share", f"is {reply_share}", remedy="give 0 to 1, for instance 0.05")
         now = moment(self._clock())
         async with self._database.tenant(organization_id) as connection:
             campaign = await owned(connection, organization_id, campaign_id)
-            frozen = campaign.frozen_at is not None
-            plan = Plan(
-                organization_id=organization_id,
-                campaign_id=new_id(),
-                audience=campaign.audience,
-                numbers=campaign.shares,
-                variants=campaign.content.shares,
-                at=now,
-                entries_of=campaign_id,
-                recipients_of=campaign_id if frozen else None,
-            )
-            rows = await groups_of(connection, plan, zone_field=campaign.pace.zone_field)
-        excluded: dict[str, int] = {}
-        counts: dict[tuple[str, str, bool], int] = {}
-        for row in rows:
-            if row.reason is not None:
-                excluded[row.reason] = excluded.get(row.reason, 0) + row.number
-                continue
-            zone = zone_of(row.prefix, given=row.zone, otherwise=campaign.pace.own_zone).key
-            key = (row.instance_id, zone, row.stranger)
-            counts[key] = counts.get(key, 0) + row.number
-        groups = [Group(instance_id=k[0], zone=k[1], stranger=k[2], count=number) for k, number in counts.items()]
+            groups, excluded = await groups_left(connection, campaign, now=now)
+            scene = await scene_of(connection, campaign, now=now, pace=self._pace, reply_share=reply_share)
+            slots = await slots_of(connection, campaign)
         begin = max(start or campaign.start_at or now, now)
-        policy = campaign.pace.at(self._per_minute)
-        played = await asyncio.to_thread(rehearse, groups, policy, start=begin)
+        begun = campaign.started_at.astimezone(campaign.pace.own_zone).date() if campaign.started_at else None
+        policy = campaign.pace.at(self._pace.per_minute)
+        played = await asyncio.to_thread(rehearse, groups, policy, start=begin, scene=scene, begun=begun, slots=slots)
         return played, excluded
 
 

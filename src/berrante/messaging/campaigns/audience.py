@@ -11,7 +11,7 @@ from berrante.messaging.fields import storable
 
 MOST: Final = 1_000_000
 _MOST_PARAMS: Final = 50
-_LONGEST_PARAM: Final = 1_000
+LONGEST_PARAM: Final = 1_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,10 +46,14 @@ class Audience:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """One line of a list: a number as it is kept, and the parameters that its line gives."""
+    """One line of a list: a number as it is kept, and the parameters that its line gives.
+
+    ``problem`` says why it is no number; ``address`` is what was written then.
+    """
 
     address: str
     params: Mapping[str, str]
+    problem: str | None = None
 
 
 def entries(recipients: Iterable[str | Mapping[str, Any]]) -> list[Entry]:
@@ -74,10 +78,8 @@ def _entry(given: str | Mapping[str, Any], field: str) -> Entry:
     if not isinstance(phone, str):
         raise Invalid(field, "has no phone", remedy='give a number, or {"phone": "+5511999990001", "city": "Recife"}')
     params = {str(name): str(value) for name, value in given.items() if name != "phone" and value is not None}
-    if len(params) > _MOST_PARAMS or any(len(value) > _LONGEST_PARAM for value in params.values()):
-        raise Invalid(
-            field, "has too much", remedy=f"give at most {_MOST_PARAMS} values of {_LONGEST_PARAM} characters"
-        )
+    if len(params) > _MOST_PARAMS or any(len(value) > LONGEST_PARAM for value in params.values()):
+        raise Invalid(field, "has too much", remedy=f"give at most {_MOST_PARAMS} values of {LONGEST_PARAM} characters")
     clean = {storable(name): storable(value) for name, value in params.items()}
     return Entry(address=checked(phone, field=f"{field}.phone"), params=clean)
 

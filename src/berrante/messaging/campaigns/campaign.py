@@ -33,6 +33,7 @@ class Campaign:
     content: Content
     audience: Audience
     pace: Policy
+    reply_automation_id: UUID | None
     status: Status
     reason: str | None
     start_at: datetime | None
@@ -100,7 +101,7 @@ def campaign_of(row: Row[Any]) -> Campaign:
         **{
             **values,
             "numbers": tuple((name, weight) for name, weight in values["numbers"] or []),
-            "content": Content.read(values["content"]),
+            "content": Content.read(values["content"], organization_id=values["organization_id"]),
             "audience": Audience.read(values["audience"]),
             "pace": Policy.read(values["pace"]),
             "status": Status(values["status"]),

@@ -22,12 +22,13 @@ async def copy(connection: AsyncConnection, campaign: Campaign) -> UUID:
         "content": campaign.content.stored(),
         "audience": campaign.audience.stored(),
         "pace": campaign.pace.stored(),
+        "reply_automation_id": campaign.reply_automation_id,
         "status": Status.DRAFT.value,
     }
     await connection.execute(insert(campaigns).values(row))
     for table, columns in (
         (campaign_numbers, ("instance_id", "organization_id", "place", "weight")),
-        (campaign_entries, ("position", "organization_id", "address", "params")),
+        (campaign_entries, ("position", "organization_id", "address", "problem", "params")),
     ):
         rows = select(cast(literal(copy_id), Uuid), *(table.c[each] for each in columns))
         source = rows.where(table.c.campaign_id == campaign.id)

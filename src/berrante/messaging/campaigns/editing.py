@@ -1,6 +1,7 @@
 """What may be changed of a campaign that exists, and when."""
 
-from typing import Any
+import enum
+from typing import Any, Final
 
 from berrante.messaging.campaigns.campaign import Campaign
 from berrante.messaging.campaigns.content import Content
@@ -9,6 +10,14 @@ from berrante.messaging.campaigns.pace import Policy
 from berrante.messaging.errors import Invalid, WrongState
 from berrante.messaging.fields import named
 
+
+class Unchanged(enum.Enum):
+    """What is not given stays, where None is a value of its own."""
+
+    UNCHANGED = enum.auto()
+
+
+UNCHANGED: Final = Unchanged.UNCHANGED
 _ENDED = frozenset({Status.FINISHED, Status.CANCELLED})
 
 
@@ -25,7 +34,7 @@ def edited(campaign: Campaign, *, name: str | None, content: object, pace: objec
             "campaign", campaign.id, state=campaign.status.value, needed="draft, scheduled, running or paused"
         )
     if content is not None:
-        new = Content.read(content)
+        new = Content.read(content, organization_id=campaign.organization_id)
         lost = {each for each, _ in campaign.content.shares.weights} - {each for each, _ in new.shares.weights}
         if lost and campaign.started_at is not None:
             problem = f"has no variant {min(lost)!r}, which recipients were given"

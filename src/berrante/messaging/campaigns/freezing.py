@@ -45,7 +45,16 @@ from berrante.messaging.messages.models import messages
 BATCH: Final = 20_000
 
 #: Why somebody of the audience is not written to, the first that applies.
-REASONS: Final = ("erased", "no_identity", "opted_out", "suppressed", "blocked", "frequency_cap", "duplicate")
+REASONS: Final = (
+    "invalid_number",
+    "erased",
+    "no_identity",
+    "opted_out",
+    "suppressed",
+    "blocked",
+    "frequency_cap",
+    "duplicate",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,14 +196,15 @@ def _recipients_of_entries(plan: Plan, page: ColumnElement[bool]) -> Select[Any]
         opt_outs.c.organization_id == plan.organization_id,
         opt_outs.c.address_hash == _address_hash(plan.organization_id, campaign_entries.c.address),
     )
+    invalid = campaign_entries.c.problem.is_not(None)
     values = {
         # Of a number that is there twice, only the first row names the contact.
-        "contact_id": case((twice, null()), else_=known.c.id),
+        "contact_id": case((or_(twice, invalid), null()), else_=known.c.id),
         "address": campaign_entries.c.address,
         "instance_id": case((known.c.instance_id.in_(names), known.c.instance_id), else_=number),
         "stranger": known.c.last_message_at.is_(None),
         "params": _frozen_params(known, campaign_entries.c.params),
-        "reason": _reason(plan, known, twice, barred=barred),
+        "reason": case((invalid, literal("invalid_number", Text)), else_=_reason(plan, known, twice, barred=barred)),
         "place": campaign_entries.c.position,
     }
     joined = campaign_entries.outerjoin(known, true())

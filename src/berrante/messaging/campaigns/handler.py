@@ -18,6 +18,7 @@ from berrante.messaging.campaigns.freezing import Plan, freeze_batch
 from berrante.messaging.campaigns.jobs import TICK, TickPayload
 from berrante.messaging.campaigns.life import Status
 from berrante.messaging.campaigns.models import PENDING, campaign_numbers, campaign_recipients, campaigns
+from berrante.messaging.campaigns.number_hours import NumberHours, number_hours
 from berrante.messaging.campaigns.pace import NumberState, budget
 from berrante.messaging.campaigns.pace.budget import gap
 from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE, Policy
@@ -156,14 +157,22 @@ class CampaignHandler:
         policy = campaign.pace.at(self._per_minute)
         turn = _Turn()
         in_lanes = await lane.waiting(connection, campaign)
-        turn.stale = await lane.stale(connection, campaign, in_lanes, now=now)
+        hours = await number_hours(connection, [name for name, _ in campaign.numbers], now=now)
+        turn.stale = await lane.stale(connection, campaign, in_lanes, hours, now=now)
         open_ = {name: 0 for name, _ in campaign.numbers}
         for each in in_lanes:
             open_[each.instance_id] = open_.get(each.instance_id, 0) + 1
         # In one order for all campaigns, so that no two wait for each other's numbers.
         for instance_id in sorted(open_):
             await self._number(
-                connection, campaign, policy, turn, instance_id=instance_id, open_=open_[instance_id], now=now
+                connection,
+                campaign,
+                policy,
+                turn,
+                hours[instance_id],
+                instance_id=instance_id,
+                open_=open_[instance_id],
+                now=now,
             )
         if not turn.wake:
             if in_lanes or turn.jobs:
@@ -183,6 +192,7 @@ class CampaignHandler:
         campaign: Campaign,
         policy: Policy,
         turn: _Turn,
+        hours: NumberHours,
         *,
         instance_id: str,
         open_: int,
@@ -191,10 +201,11 @@ class CampaignHandler:
         due = await next_due(connection, campaign.id, instance_id)
         if due is None:
             return
-        if due > now:
-            turn.wake.append(due)
+        if due > now or not hours.allowed:
+            turn.wake.append(max(due, now if hours.allowed else hours.until))
             return
         today = now.astimezone(policy.own_zone).date()
+        policy = hours.tightened(policy, today)
         written, strangers = await days.done_on(
             connection, organization_id=campaign.organization_id, instance_id=instance_id, day=today
         )
@@ -224,6 +235,7 @@ class CampaignHandler:
                 strangers=granted.first_contacts,
                 now=now,
                 next_day=tomorrow,
+                until=hours.until,
             )
             turn.jobs += [self._send(campaign, instance_id, message_id) for message_id in done.message_ids]
             await days.add(

@@ -1,6 +1,6 @@
 """A campaign's messages that wait in the lanes of its numbers: the window, read from rows and mended from them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.messaging.campaigns.campaign import Campaign
 from berrante.messaging.campaigns.models import QUEUED, SENDING, campaign_recipients
+from berrante.messaging.campaigns.number_hours import NumberHours
 from berrante.messaging.campaigns.pace import zone_of
 from berrante.messaging.lost_jobs import LostJobs, Whereabouts
 from berrante.messaging.messages.models import messages
@@ -63,7 +64,12 @@ async def waiting(connection: AsyncConnection, campaign: Campaign) -> list[Waiti
 
 
 async def stale(
-    connection: AsyncConnection, campaign: Campaign, found: Sequence[Waiting], *, now: datetime
+    connection: AsyncConnection,
+    campaign: Campaign,
+    found: Sequence[Waiting],
+    hours: Mapping[str, NumberHours],
+    *,
+    now: datetime,
 ) -> list[Waiting]:
     """Return those that may be sent now and may have no job; each is given the hours that it may be sent in."""
     old = [each for each in found if each.status == "queued" and each.updated_at < now - STALE]
@@ -72,9 +78,10 @@ async def stale(
         span = campaign.pace.calendar.span(
             now, zone_of(each.address, given=each.zone, otherwise=campaign.pace.own_zone)
         )
-        if span.allowed:
+        number = hours.get(each.instance_id)
+        if span.allowed and number is not None and number.allowed:
             allowed.append(each)
-            renewed.append({"p": each.position, "until": span.until})
+            renewed.append({"p": each.position, "until": min(span.until, number.until)})
     if renewed:
         statement = (
             update(campaign_recipients)

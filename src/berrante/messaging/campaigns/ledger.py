@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.messaging.campaigns.campaign import Campaign
@@ -32,8 +32,21 @@ class Mismatch:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Cause:
+    """Why recipients did not get it: ``status`` is failed, skipped or in_doubt, ``code`` what a retry may name."""
+
+    status: str
+    code: str | None
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Ledger:
-    """``planned = sent + failed + skipped + in_doubt + open``; sent are accepted by WhatsApp, whatever came later."""
+    """``planned = sent + failed + skipped + in_doubt + open``; sent are accepted by WhatsApp, whatever came later.
+
+    ``causes`` account for all that failed, was skipped or is in doubt, the most frequent first.
+    """
 
     planned: int
     sent: int
@@ -42,6 +55,7 @@ class Ledger:
     in_doubt: int
     open: int
     excluded: dict[str, int]
+    causes: tuple[Cause, ...]
     mismatches: tuple[Mismatch, ...]
 
     @property
@@ -123,6 +137,24 @@ async def balance(
     return progress, found
 
 
+async def causes_of(connection: AsyncConnection, campaign: Campaign) -> list[Cause]:
+    """Count those who did not get it by why; of reasons that differ from recipient to recipient, one is shown."""
+    status = func.coalesce(_m.status, _r.status)
+    reason = func.coalesce(_m.failure_reason, _r.reason, "")
+    # A recipient without a message has its code before its reason.
+    code = case((_m.id.is_(None), func.split_part(_r.reason, ":", 1)), else_=_m.failure_code)
+    number = func.count()
+    query = (
+        select(status.label("status"), code.label("code"), func.min(reason).label("reason"), number.label("count"))
+        .select_from(campaign_recipients)
+        .outerjoin(messages, _m.id == _r.message_id)
+        .where(_r.campaign_id == campaign.id, status.in_(("failed", "skipped", "in_doubt")))
+        .group_by(status, code)
+        .order_by(number.desc(), status, code)
+    )
+    return [Cause(**row._mapping) for row in await connection.execute(query)]
+
+
 async def without_jobs(
     connection: AsyncConnection, queues: Queues, campaign: Campaign, *, now: datetime
 ) -> list[Mismatch]:
@@ -150,7 +182,7 @@ async def without_jobs(
     return [Mismatch(kind="no_job", meaning=meaning, count=len(lost), where=tuple(lost[:_SHOWN]))]
 
 
-def ledger_of(progress: CampaignProgress, mismatches: list[Mismatch]) -> Ledger:
+def ledger_of(progress: CampaignProgress, causes: list[Cause], mismatches: list[Mismatch]) -> Ledger:
     """Return the account."""
     return Ledger(
         planned=progress.planned,
@@ -160,5 +192,6 @@ def ledger_of(progress: CampaignProgress, mismatches: list[Mismatch]) -> Ledger:
         in_doubt=progress.in_doubt,
         open=progress.open,
         excluded=dict(progress.excluded),
+        causes=tuple(causes),
         mismatches=tuple(mismatches),
     )

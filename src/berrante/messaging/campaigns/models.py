@@ -42,6 +42,8 @@ campaigns = Table(
     Column("content", JSONB, nullable=False),
     Column("audience", JSONB, nullable=False),
     Column("pace", JSONB, nullable=False),
+    # What answers a recipient's answer, in place of what its words would start.
+    Column("reply_automation_id", Uuid, ForeignKey("automations.id", ondelete="SET NULL")),
     Column("status", Text, nullable=False),
     # Why it is paused, if nobody asked for it.
     Column("reason", Text),
@@ -65,6 +67,9 @@ campaigns = Table(
         ["organization_id", "instance_id"], ["instances.organization_id", "instances.id"], ondelete="CASCADE"
     ),
     UniqueConstraint("organization_id", "id"),
+    Index(
+        "ix_campaigns_reply_automation", "reply_automation_id", postgresql_where=text("reply_automation_id IS NOT NULL")
+    ),
     Index("ix_campaigns_running", "id", postgresql_where=text("status IN ('scheduled', 'running')")),
 )
 
@@ -95,7 +100,9 @@ campaign_entries = Table(
     Column("campaign_id", Uuid, primary_key=True),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("organization_id", Uuid, nullable=False),
+    # As it is kept; as it was written, if it is no number: then what is wrong with it is beside it.
     Column("address", Text, nullable=False),
+    Column("problem", Text),
     Column("params", JSONB, nullable=False),
     ForeignKeyConstraint(
         ["organization_id", "campaign_id"], ["campaigns.organization_id", "campaigns.id"], ondelete="CASCADE"

@@ -46,11 +46,12 @@ async def write_next(
     strangers: int | None,
     now: datetime,
     next_day: datetime,
+    until: datetime,
 ) -> Turn:
     """Write to up to ``count`` recipients of a number, of whom up to ``strangers`` never wrote to it.
 
     Who may not be written to now is put off until it may; who cannot be (a field is missing) is skipped, with the
-    reason. The caller holds the campaign's lock.
+    reason. ``until`` is when the number itself may write no more. The caller holds the campaign's lock.
     """
     writer = _Writer(connection, campaign, gateway, instance_id=instance_id, now=now)
     turn = Turn()
@@ -67,7 +68,7 @@ async def write_next(
                 deferred.append({"p": row.position, "at": span.until})
             elif row.stranger and strangers is not None and turn.strangers >= strangers:
                 deferred.append({"p": row.position, "at": next_day})
-            elif (message_id := await writer.write(row, until=span.until)) is not None:
+            elif (message_id := await writer.write(row, until=min(span.until, until))) is not None:
                 turn.message_ids.append(message_id)
                 turn.strangers += row.stranger
         await writer.flush()

@@ -23,9 +23,9 @@ _REPLY_HOURS = 72
 # The last message of a campaign that the contact got in time is the one that is answered, by its first answer.
 _ANSWERED: Final = text("""
     WITH answered AS (
-        SELECT DISTINCT ON (last.campaign_id, last.position) last.campaign_id, last.position, said.at
-          FROM unnest(CAST(:contacts AS uuid[]), CAST(:times AS timestamptz[])) WITH ORDINALITY
-                   AS said (contact_id, at, place)
+        SELECT DISTINCT ON (last.campaign_id, last.position) last.campaign_id, last.position, said.at, said.message_id
+          FROM unnest(CAST(:contacts AS uuid[]), CAST(:times AS timestamptz[]), CAST(:messages AS uuid[]))
+                   WITH ORDINALITY AS said (contact_id, at, message_id, place)
          CROSS JOIN LATERAL (
                 SELECT r.campaign_id, r.position
                   FROM messages m JOIN campaign_recipients r ON r.message_id = m.id
@@ -35,8 +35,9 @@ _ANSWERED: Final = text("""
          ORDER BY last.campaign_id, last.position, said.place
     )
     UPDATE campaign_recipients r SET replied_at = answered.at
-      FROM answered
+      FROM answered JOIN campaigns c ON c.id = answered.campaign_id
      WHERE r.campaign_id = answered.campaign_id AND r.position = answered.position AND r.replied_at IS NULL
+    RETURNING answered.message_id, c.reply_automation_id
 """)
 
 
@@ -44,6 +45,7 @@ _ANSWERED: Final = text("""
 class Said:
     """A new incoming message; ``text`` is None if it is none of text."""
 
+    message_id: UUID
     contact_id: UUID
     instance_id: str
     address: str
@@ -53,14 +55,21 @@ class Said:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Heard:
-    """What follows from a message: an opt-out's confirmation, as the organization wishes it, and what is to be told."""
+    """What follows from a message.
+
+    An opt-out's confirmation, as the organization wishes it, what is to be told, and the automation that its campaign
+    names for an answer.
+    """
 
     reply: str | None = None
     happenings: Sequence[Happening] = ()
+    automation_id: UUID | None = None
 
 
 async def hear(connection: AsyncConnection, *, organization_id: UUID, said: Sequence[Said]) -> list[Heard]:
     """Attribute new incoming messages to the campaigns that they answer, and heed opt-out words; one answer for each.
+
+    A recipient's first answer starts the automation that its campaign names, unless it is an opt-out.
 
     Call it in the transaction that stores the messages. An opt-out holds for the person at all numbers of the
     organization, at once: the claim of the next message sees it.
@@ -72,15 +81,16 @@ async def hear(connection: AsyncConnection, *, organization_id: UUID, said: Sequ
     hours = row.reply_hours if row is not None else _REPLY_HOURS
     keys = word_keys(words)
     reply = row.opt_out_reply if row is not None else None
-    heard = [
-        await _opted_out(connection, organization_id, each, reply)
-        if each.text is not None and is_one_of(each.text, keys)
-        else Heard()
+    leaving = {
+        each.message_id: await _opted_out(connection, organization_id, each, reply)
         for each in said
-    ]
-    given = {"contacts": [each.contact_id for each in said], "times": [each.at for each in said]}
-    await connection.execute(_ANSWERED, {**given, "organization": organization_id, "hours": hours})
-    return heard
+        if each.text is not None and is_one_of(each.text, keys)
+    }
+    given: dict[str, Any] = {"contacts": [each.contact_id for each in said], "times": [each.at for each in said]}
+    given |= {"messages": [each.message_id for each in said], "organization": organization_id, "hours": hours}
+    answered = await connection.execute(_ANSWERED, given)
+    named = {answer.message_id: answer.reply_automation_id for answer in answered}
+    return [leaving.get(each.message_id) or Heard(automation_id=named.get(each.message_id)) for each in said]
 
 
 async def _opted_out(connection: AsyncConnection, organization_id: UUID, said: Said, reply: str | None) -> Heard:

@@ -6,35 +6,33 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 
 from berrante.engine.connection import system_clock
 from berrante.messaging.campaigns.audience import Audience, entries, numbers_of
 from berrante.messaging.campaigns.campaign import Campaign, load, owned, told_of
 from berrante.messaging.campaigns.content import Content, Shares
 from berrante.messaging.campaigns.copying import copy
-from berrante.messaging.campaigns.editing import edited
+from berrante.messaging.campaigns.editing import UNCHANGED, Unchanged, edited
 from berrante.messaging.campaigns.freezing import Plan, counts_by_reason
 from berrante.messaging.campaigns.jobs import rouse
 from berrante.messaging.campaigns.life import STEPS, IllegalMove, Move, Status, is_done_already
-from berrante.messaging.campaigns.models import campaign_entries, campaign_numbers, campaigns
+from berrante.messaging.campaigns.models import campaign_entries, campaigns
 from berrante.messaging.campaigns.pace import Policy
 from berrante.messaging.campaigns.progress import CampaignProgress, count
+from berrante.messaging.campaigns.readiness import check_audience, check_automation, check_ways_out
 from berrante.messaging.campaigns.retrying import Retry, put_back
+from berrante.messaging.campaigns.storing import store
 from berrante.messaging.campaigns.winding_down import skip_pending, skip_queued
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.endpoints.emitting import Told, emit, enqueue
 from berrante.messaging.endpoints.events import EventType
 from berrante.messaging.errors import Invalid, Missing
 from berrante.messaging.fields import named
-from berrante.messaging.instances.models import instances
 from berrante.messaging.queues import Queues
 from berrante.messaging.quotas import admit_campaign
 from berrante.store import Database, new_id
 
-_CHUNK: Final = 5_000
-#: What the way out can carry; media and WhatsApp templates are stored and previewed until it can.
-SENDABLE: Final = frozenset({"text"})
 _EVENTS: Final = {
     Move.START: EventType.CAMPAIGN_STARTED,
     Move.PAUSE: EventType.CAMPAIGN_PAUSED,
@@ -63,48 +61,34 @@ class Campaigns:
         segment: str | None = None,
         rest_days: int | None = None,
         pace: object = None,
+        reply_automation_id: UUID | None = None,
     ) -> Campaign:
-        """Make a draft, for a list of ``recipients`` or a ``segment`` of contacts.
+        """Make a draft, for a list of ``recipients``, a ``segment`` of contacts, or a file that is to come.
 
         ``instance_id`` is one number, several, or numbers with weights. ``body`` is short for a content of one text.
         Raises ``Invalid`` that names the field, or ``Missing`` for a number that is not the organization's.
         """
-        if (recipients is None) is (segment is None):
-            raise Invalid("recipients", "and segment are both given, or neither", remedy="give one of them")
+        if recipients is not None and segment is not None:
+            raise Invalid("recipients", "and segment are both given", remedy="give one of them")
         lines = entries(recipients) if recipients is not None else []
         numbers = Shares.checked(numbers_of(instance_id), field="instance_id").weights
+        written = Content.read(body if content is None else content, organization_id=organization_id)
         row = {
             "id": new_id(),
             "organization_id": organization_id,
             "instance_id": numbers[0][0],
             "name": named(name),
-            "content": Content.read(body if content is None else content).stored(),
+            "content": written.stored(),
             "audience": Audience.checked(segment=segment, rest_days=rest_days).stored(),
             "pace": Policy.read(pace).stored(),
+            "reply_automation_id": reply_automation_id,
             "status": Status.DRAFT.value,
         }
         async with self._database.tenant(organization_id) as connection:
-            ours = select(instances.c.id).where(
-                instances.c.organization_id == organization_id, instances.c.id.in_([each for each, _ in numbers])
-            )
-            found = set((await connection.execute(ours)).scalars())
-            if missing := [each for each, _ in numbers if each not in found]:
-                raise Missing("instance", missing[0])
-            await connection.execute(insert(campaigns).values(row))
-            own = {"campaign_id": row["id"], "organization_id": organization_id}
-            await connection.execute(
-                insert(campaign_numbers),
-                [
-                    own | {"instance_id": each, "place": place, "weight": weight}
-                    for place, (each, weight) in enumerate(numbers)
-                ],
-            )
-            for start in range(0, len(lines), _CHUNK):
-                chunk = [
-                    own | {"position": position, "address": line.address, "params": dict(line.params)}
-                    for position, line in enumerate(lines[start : start + _CHUNK], start)
-                ]
-                await connection.execute(insert(campaign_entries), chunk)
+            await check_ways_out(connection, organization_id, [each for each, _ in numbers], written)
+            if reply_automation_id is not None:
+                await check_automation(connection, organization_id, reply_automation_id, [each for each, _ in numbers])
+            await store(connection, row, numbers, lines)
             (made,) = await load(connection, campaigns.c.id == row["id"])
         return made
 
@@ -140,17 +124,25 @@ class Campaigns:
         name: str | None = None,
         content: object = None,
         pace: object = None,
+        reply_automation_id: UUID | Unchanged | None = UNCHANGED,
     ) -> Campaign:
-        """Change name, content or pace, also of a running campaign: the next message is as they say.
+        """Change name, content, pace or automation, also of a running campaign: the next message is as they say.
 
         The audience stays as it was made. Raises ``Missing``, ``Invalid``, or ``WrongState`` for one that ended.
         """
         async with self._database.tenant(organization_id) as connection:
             campaign = await owned(connection, organization_id, campaign_id, locked=True)
             values = edited(campaign, name=name, content=content, pace=pace)
+            names = [each for each, _ in campaign.numbers]
+            if not isinstance(reply_automation_id, Unchanged):
+                values["reply_automation_id"] = reply_automation_id
+                if reply_automation_id is not None:
+                    await check_automation(connection, organization_id, reply_automation_id, names)
             changed = update(campaigns).where(campaigns.c.id == campaign_id).values(**values, updated_at=func.now())
             await connection.execute(changed)
             (made,) = await load(connection, campaigns.c.id == campaign_id)
+            if content is not None:
+                await check_ways_out(connection, organization_id, names, made.content)
         if made.status is Status.RUNNING:
             await rouse(self._queues.campaign, made)
         return made
@@ -279,9 +271,10 @@ class Campaigns:
             if not moved and not is_done_already(move, campaign.status):
                 raise IllegalMove(campaign_id, move, campaign.status)
             if moved and step.target in {Status.RUNNING, Status.SCHEDULED}:
-                unsendable = campaign.content.kinds - SENDABLE
-                if unsendable:  # raised inside the transaction: the move is undone
-                    raise Invalid("content", f"is of type {min(unsendable)}", remedy="only texts can be sent so far")
+                # Raised inside the transaction: the move is undone.
+                names = [name for name, _ in campaign.numbers]
+                await check_ways_out(connection, organization_id, names, campaign.content)
+                await check_audience(connection, campaign)
             if step.target is Status.CANCELLED:
                 await skip_queued(connection, campaign_id, [name for name, _ in campaign.numbers])
             if moved and move in _EVENTS:

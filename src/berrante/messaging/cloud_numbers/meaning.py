@@ -9,8 +9,11 @@ from berrante.messaging.instance_states.deciding import InstanceState, Standing
 from berrante.messaging.outbound.policy.conversations import limit_of
 from berrante.messaging.outbound.policy.holding import Hold, template_hold
 
-_RESUMED: Final = frozenset({"APPROVED", "REINSTATED", "UNPAUSED"})
+#: Events of a template by which it may be sent again.
+RESUMED: Final = frozenset({"APPROVED", "REINSTATED", "UNPAUSED"})
 _GONE: Final = frozenset({"DISABLED", "REJECTED", "DELETED", "PENDING_DELETION", "LIMIT_EXCEEDED"})
+#: The kind of update that tells of a template.
+TEMPLATE_UPDATE: Final = "message_template_status_update"
 _DISABLED: Final = "account_disabled"
 _REVIEW: Final = "account_review"
 
@@ -77,7 +80,7 @@ def _template(details: Mapping[str, Any]) -> list[Meaning]:
     what = template_hold(str(details.get("message_template_name")), str(details.get("message_template_language")))
     reason = details.get("reason")
     because = f" ({reason})" if isinstance(reason, str) and reason not in {"", "NONE"} else ""
-    if event in _RESUMED:
+    if event in RESUMED:
         return [Lift(what)]
     if event == "PAUSED":
         return [Place(_hold(what, "132015", f"the template is paused until WhatsApp resumes it{because}"))]
@@ -85,6 +88,17 @@ def _template(details: Mapping[str, Any]) -> list[Meaning]:
         said = f"the template is {event.lower().replace('_', ' ')}{because}: use another, or change it"
         return [Place(_hold(what, "132016", said, campaigns_only=True))]
     return []
+
+
+def told_at_first(details: Mapping[str, Any]) -> list[Meaning]:
+    """Return what Graph's description of a number means, read when it is connected.
+
+    >>> told_at_first({"quality_rating": "GREEN", "whatsapp_business_manager_messaging_limit": "TIER_250"})
+    [SetQuality(quality='GREEN'), SetLimit(limit=250)]
+    """
+    quality = details.get("quality_rating")
+    found: list[Meaning] = [SetQuality(quality[:40])] if isinstance(quality, str) and quality else []
+    return found + _limit(details, "whatsapp_business_manager_messaging_limit")
 
 
 def _quality(details: Mapping[str, Any]) -> list[Meaning]:
@@ -175,7 +189,7 @@ _READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Meaning]]]] = {
     "account_update": _account,
     "business_capability_update": _capability,
     "connection": _connection,
-    "message_template_status_update": _template,
+    TEMPLATE_UPDATE: _template,
     "phone_number_quality_update": _quality,
     "user_preferences": _preference,
 }

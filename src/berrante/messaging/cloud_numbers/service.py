@@ -1,6 +1,7 @@
 """Gives numbers their tokens, and the gateway what it needs to speak for them."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,6 +16,7 @@ from berrante.gateways.cloud import GRAPH_URL, GRAPH_VERSION, CloudNumber
 from berrante.gateways.protocol import Action, Scope, SendError
 from berrante.messaging import instance_states
 from berrante.messaging.clock import Clock, moment
+from berrante.messaging.cloud_numbers.meaning import SetLimit, SetQuality, told_at_first
 from berrante.messaging.cloud_numbers.models import cloud_numbers
 from berrante.messaging.endpoints.emitting import Told, emit_all, enqueue
 from berrante.messaging.errors import Invalid, Missing, WrongState
@@ -23,6 +25,7 @@ from berrante.messaging.instances.models import instances
 from berrante.messaging.instances.tenancy import is_instance_id
 from berrante.messaging.outbound import sending_holds
 from berrante.messaging.outbound.policy.holding import Hold
+from berrante.messaging.outbound.waking import Waker
 from berrante.messaging.queues import Queues
 from berrante.store import Database, EncryptionError
 
@@ -53,9 +56,10 @@ class CloudNumberState:
 class CloudNumbers:
     """Connects numbers; it is the gateway's ``Credentials``."""
 
-    def __init__(self, database: Database, queues: Queues, *, clock: Clock) -> None:
+    def __init__(self, database: Database, queues: Queues, *, clock: Clock, waker: Waker | None = None) -> None:
         self._database = database
         self._queues = queues
+        self._waker = waker
         self._clock = clock
         self._believed: dict[tuple[UUID, str], tuple[CloudNumber | None, int]] = {}
 
@@ -85,6 +89,7 @@ class CloudNumbers:
         changes = {name: value for name, value in given.items() if value is not None}
         row = {"base_url": GRAPH_URL, "graph_version": GRAPH_VERSION} | changes
         now = moment(self._clock())
+        freed: list[str] = []
         async with self._database.begin() as connection:
             query = select(instances.c.gateway, instances.c.phone_number_id).where(
                 instances.c.id == instance_id, instances.c.organization_id == organization_id
@@ -102,12 +107,14 @@ class CloudNumbers:
                 new.on_conflict_do_update(index_elements=["instance_id"], set_=changes | {"updated_at": now})
             )
             if access_token is not None:
-                await sending_holds.lift(
+                freed = await sending_holds.lift(
                     connection, organization_id=organization_id, instance_id=instance_id, codes=TOKEN_CODES
                 )
             told = await self._reviewed(connection, organization_id, instance_id)
         await enqueue(self._queues, told)
         self._believed.pop((organization_id, instance_id), None)
+        # Not before every process believes the new token: one that sent with the old would be held anew.
+        await self._wake(organization_id, freed, after_ms=_BELIEVED_MS)
         state_now = await self.find(organization_id, instance_id)
         assert state_now is not None
         return state_now
@@ -183,14 +190,18 @@ class CloudNumbers:
             )
 
     async def release(self, organization_id: UUID, instance_id: str, *, what: str | None = None) -> int:
-        """End a hold by its name, or all holds of a number, and return how many; what waits goes on within minutes."""
+        """End a hold by its name, or all holds of a number, and return how many; what waits goes on at once.
+
+        If Redis is away this raises, and the holds are ended all the same: what waits goes on within five minutes.
+        """
         async with self._database.begin() as connection:
-            ended = await sending_holds.lift(
+            freed = await sending_holds.lift(
                 connection, organization_id=organization_id, instance_id=instance_id, what=what
             )
             told = await self._reviewed(connection, organization_id, instance_id)
         await enqueue(self._queues, told)
-        return ended
+        await self._wake(organization_id, freed)
+        return len(freed)
 
     async def _reviewed(self, connection: AsyncConnection, organization_id: UUID, instance_id: str) -> list[Told]:
         now = moment(self._clock())
@@ -198,6 +209,30 @@ class CloudNumbers:
             connection, organization_id=organization_id, instance_id=instance_id, now=now
         )
         return await emit_all(connection, happenings)
+
+    async def _wake(self, organization_id: UUID, instance_ids: list[str], *, after_ms: int = 0) -> None:
+        if self._waker is not None and instance_ids:
+            await self._waker.wake(organization_id, instance_ids, after_ms=after_ms)
+
+    async def learn(self, organization_id: UUID, instance_id: str, details: Mapping[str, Any]) -> None:
+        """Keep what Graph says of a number: its quality, and how many people its portfolio may write to first.
+
+        A tier that is not known changes nothing.
+        """
+        values: dict[str, Any] = {}
+        for meaning in told_at_first(details):
+            match meaning:
+                case SetLimit(limit):
+                    values["messaging_limit"] = limit
+                case SetQuality(quality):
+                    values["quality"] = quality
+        if not values:
+            return
+        mine = (cloud_numbers.c.instance_id == instance_id, cloud_numbers.c.organization_id == organization_id)
+        async with self._database.begin() as connection:
+            await connection.execute(update(cloud_numbers).where(*mine).values(values))
+            told = await self._reviewed(connection, organization_id, instance_id)
+        await enqueue(self._queues, told)
 
     async def set_messaging_limit(self, organization_id: UUID, instance_id: str, limit: int | None) -> None:
         """Say how many people the number's portfolio may write to first in 24 hours; None: without a limit."""

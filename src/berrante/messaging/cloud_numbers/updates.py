@@ -31,7 +31,7 @@ from berrante.messaging.instances.models import instances
 from berrante.messaging.messages.content import clean
 from berrante.messaging.outbound import sending_holds
 from berrante.messaging.outbound.policy.holding import Hold, contact_hold
-from berrante.messaging.outbound.signals import Held, Signal, Suppressed
+from berrante.messaging.outbound.signals import Held, Released, Signal, Suppressed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,13 +129,14 @@ async def _do(
             )
             return [Held(organization_id=organization_id, instance_id=instance_id, hold=hold)], []
         case Lift(what, codes):
-            await sending_holds.lift(
+            freed = await sending_holds.lift(
                 connection,
                 organization_id=organization_id,
                 instance_id=instance_id,
                 what=what,
                 codes=codes or None,
             )
+            return [Released(organization_id=organization_id, instance_id=id_) for id_ in sorted(set(freed))], []
         case SetLimit(limit):
             await connection.execute(update(cloud_numbers).where(*mine).values(messaging_limit=limit, updated_at=now))
         case SetQuality(quality):

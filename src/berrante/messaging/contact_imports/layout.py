@@ -9,6 +9,7 @@ from berrante.messaging.contacts.details import is_field_name
 
 _DELIMITERS: Final = ",;\t|"
 _MOST_COLUMNS: Final = 100
+_BOM: Final = b"\xef\xbb\xbf"
 FIELD: Final = "field:"
 IGNORED: Final = ""
 
@@ -100,3 +101,19 @@ def _meaning(heading: str) -> str:
 def split(line: str, *, delimiter: str) -> list[str]:
     """Return the cells of one line."""
     return next(csv.reader([line], delimiter=delimiter), [])
+
+
+def header_of(window: bytes, *, is_last: bool) -> tuple[Layout, int]:
+    """Return what a file's first line says, and how many bytes it takes; raises ``Unreadable``."""
+    if window.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise Unreadable(1, "is UTF-16: save the file as CSV UTF-8")
+    skipped = len(_BOM) if window.startswith(_BOM) else 0
+    lines = window[skipped:].splitlines(keepends=True)
+    if not lines or (len(lines) == 1 and not is_last):
+        raise Unreadable(1, "does not end: is it a CSV file?")
+    try:
+        text = lines[0].decode()
+    except UnicodeDecodeError as error:
+        raise Unreadable(1, "is not UTF-8: save the file as CSV UTF-8") from error
+    delimiter = delimiter_of(text)
+    return read_header(split(text, delimiter=delimiter), delimiter=delimiter), skipped + len(lines[0])

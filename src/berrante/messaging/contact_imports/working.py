@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berrante.engine import Job, Snooze, Unrecoverable
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.contact_imports.jobs import ImportPayload, import_job
-from berrante.messaging.contact_imports.layout import Layout, Unreadable, delimiter_of, read_header, split
+from berrante.messaging.contact_imports.layout import Layout, Unreadable, header_of
 from berrante.messaging.contact_imports.models import contact_import_chunks, contact_import_errors, contact_imports
 from berrante.messaging.contact_imports.reading import read_records
 from berrante.messaging.contact_imports.rows import Reader, Rejected, Row
@@ -33,7 +33,6 @@ _BATCH: Final = 5_000
 #: Batches of one run of the job: then others of the queue have their turn.
 _RUN: Final = 10
 _GRACE: Final = timedelta(seconds=60)
-_BOM: Final = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ class ImportWork:
         is_last = row.bytes_done + len(window) >= row.bytes_total
         now = moment(self._clock())
         if row.layout is None:
-            layout, header = _header(window, is_last=is_last)
+            layout, header = header_of(window, is_last=is_last)
             at = {"bytes_done": header, "lines_done": 1, "layout": layout.as_json()}
             return {**at, "status": "done" if header >= row.bytes_total else "running"}, ()
         reader = Reader(
@@ -194,21 +193,6 @@ async def _window(connection: AsyncConnection, import_id: UUID, position: int) -
         .limit(2)
     )
     return b"".join((await connection.execute(query)).scalars())[position - first :]
-
-
-def _header(window: bytes, *, is_last: bool) -> tuple[Layout, int]:
-    if window.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise Unreadable(1, "is UTF-16: save the file as CSV UTF-8")
-    skipped = len(_BOM) if window.startswith(_BOM) else 0
-    lines = window[skipped:].splitlines(keepends=True)
-    if not lines or (len(lines) == 1 and not is_last):
-        raise Unreadable(1, "does not end: is it a CSV file?")
-    try:
-        text = lines[0].decode()
-    except UnicodeDecodeError as error:
-        raise Unreadable(1, "is not UTF-8: save the file as CSV UTF-8") from error
-    delimiter = delimiter_of(text)
-    return read_header(split(text, delimiter=delimiter), delimiter=delimiter), skipped + len(lines[0])
 
 
 def _read(window: bytes, reader: Reader, *, line: int, is_last: bool) -> _Done:

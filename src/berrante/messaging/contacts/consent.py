@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, delete, exists, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, exists, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,6 +23,10 @@ from berrante.messaging.messages.origin import Origin
 from berrante.store import new_id
 
 _LONGEST_TEXT: Final = 2_000
+# Made once: every send asks it.
+_STATE: Final = select(contacts.c.erased_at, contacts.c.blocked_at, contacts.c.consent, contacts.c.suppressed_at).where(
+    contacts.c.organization_id == bindparam("of"), contacts.c.id == bindparam("own_id")
+)
 #: The contact stopped this business' marketing messages.
 #: https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes
 STOPPED_CODE: Final = "131050"
@@ -85,10 +89,7 @@ async def refusal(
     Call it in the transaction that claims the message, after the message is locked: an opt-out that was answered before
     is seen here. It takes no lock. Replies and automations reach people who opted out of campaigns.
     """
-    query = select(contacts.c.erased_at, contacts.c.blocked_at, contacts.c.consent, contacts.c.suppressed_at).where(
-        contacts.c.organization_id == organization_id, contacts.c.id == contact_id
-    )
-    row = (await connection.execute(query)).one_or_none()
+    row = (await connection.execute(_STATE, {"of": organization_id, "own_id": contact_id})).one_or_none()
     if row is None or row.erased_at is not None:
         return Refusal.ERASED
     if row.blocked_at is not None:

@@ -16,7 +16,7 @@ _LONGEST_SAMPLE: Final = 300
 class Group:
     """The letters of one cause; times are milliseconds since the epoch, the sample is the latest letter.
 
-    ``healed_at_ms`` is set by ``Healing``: when what failed was last seen to work again.
+    ``healed_at_ms`` is set by ``Healing``: when what failed worked again.
     """
 
     cause: Cause

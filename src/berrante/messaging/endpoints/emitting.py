@@ -11,11 +11,11 @@ Example::
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import insert, select
+from sqlalchemy import ARRAY, Text, Uuid, bindparam, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.engine import NewJob
@@ -25,6 +25,19 @@ from berrante.messaging.endpoints.jobs import deliver_job
 from berrante.messaging.endpoints.models import webhook_deliveries, webhook_endpoints
 from berrante.messaging.queues import Queues
 from berrante.store import new_id
+
+# Made once: whatever happens asks it.
+_ASKING: Final = (
+    select(webhook_endpoints.c.id, webhook_endpoints.c.organization_id, webhook_endpoints.c.events)
+    .where(
+        webhook_endpoints.c.organization_id == func.any(bindparam("of", type_=ARRAY(Uuid))),
+        webhook_endpoints.c.disabled_at.is_(None),
+        webhook_endpoints.c.events.overlap(bindparam("wanted", type_=ARRAY(Text))),
+    )
+    .order_by(webhook_endpoints.c.id)
+    # An endpoint that is being deleted must not make what happened fail with it.
+    .with_for_update(read=True, key_share=True)
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,18 +75,8 @@ async def emit_all(connection: AsyncConnection, happenings: Sequence[Happening])
     if not happenings:
         return []
     wanted = sorted({topic for happening in happenings for topic in topics(happening.event)})
-    query = (
-        select(webhook_endpoints.c.id, webhook_endpoints.c.organization_id, webhook_endpoints.c.events)
-        .where(
-            webhook_endpoints.c.organization_id.in_({happening.organization_id for happening in happenings}),
-            webhook_endpoints.c.disabled_at.is_(None),
-            webhook_endpoints.c.events.overlap(wanted),
-        )
-        .order_by(webhook_endpoints.c.id)
-        # An endpoint that is being deleted must not make what happened fail with it.
-        .with_for_update(read=True, key_share=True)
-    )
-    endpoints = (await connection.execute(query)).all()
+    of = list({happening.organization_id for happening in happenings})
+    endpoints = (await connection.execute(_ASKING, {"of": of, "wanted": wanted})).all()
     told: list[tuple[Happening, dict[str, Any]]] = []
     for happening in happenings if endpoints else ():
         asking = [

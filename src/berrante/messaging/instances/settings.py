@@ -41,6 +41,22 @@ class QuietHours:
             return None
         return datetime.combine(here.date() + timedelta(days=tomorrow), self.end, tzinfo=here.tzinfo)
 
+    def span(self, now: datetime) -> tuple[bool, datetime]:
+        """Tell whether it is quiet, and until when that holds.
+
+        >>> from datetime import UTC
+        >>> night = QuietHours(start=time(22), end=time(8), time_zone="America/Sao_Paulo")
+        >>> is_quiet, until = night.span(datetime(2026, 1, 2, 12, 0, tzinfo=UTC))
+        >>> is_quiet, until.isoformat()
+        (False, '2026-01-02T22:00:00-03:00')
+        """
+        until = self.until(now)
+        if until is not None:
+            return True, until
+        here = now.astimezone(ZoneInfo(self.time_zone))
+        is_over = here.timetz().replace(tzinfo=None) >= self.start
+        return False, datetime.combine(here.date() + timedelta(days=is_over), self.start, tzinfo=here.tzinfo)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WarmUp:

@@ -5,13 +5,18 @@ from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Text, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.engine import Unrecoverable
 from berrante.messaging.instances.models import instances
 
 _ID: Final = re.compile(r"[a-z0-9-]{1,40}")
+# Made once: every job asks one of them.
+_GATEWAY: Final = select(instances.c.organization_id, instances.c.gateway).where(instances.c.id == bindparam("of"))
+_GATEWAYS: Final = select(instances.c.id, instances.c.gateway).where(
+    instances.c.organization_id == bindparam("of"), instances.c.id == func.any(bindparam("ids", type_=ARRAY(Text)))
+)
 
 
 def is_instance_id(text: str) -> bool:
@@ -28,8 +33,8 @@ async def gateway_of(connection: AsyncConnection, *, organization_id: UUID, inst
 
     Raises ``Unrecoverable`` that names the instance if it is not there or is another organization's.
     """
-    query = select(instances.c.organization_id, instances.c.gateway).where(instances.c.id == instance_id)
-    row = (await connection.execute(query)).one_or_none() if is_instance_id(instance_id) else None
+    of = {"of": instance_id}
+    row = (await connection.execute(_GATEWAY, of)).one_or_none() if is_instance_id(instance_id) else None
     if row is None or row.organization_id != organization_id:
         raise refused(organization_id, instance_id, is_there=row is not None)
     gateway: str = row.gateway
@@ -41,10 +46,8 @@ async def gateways_of(
 ) -> dict[str, str]:
     """Return the names of the gateways of those instances that are the organization's own."""
     possible = {instance_id for instance_id in instance_ids if is_instance_id(instance_id)}
-    query = select(instances.c.id, instances.c.gateway).where(
-        instances.c.organization_id == organization_id, instances.c.id.in_(possible)
-    )
-    return {row.id: row.gateway for row in await connection.execute(query)}
+    given = {"of": organization_id, "ids": list(possible)}
+    return {row.id: row.gateway for row in await connection.execute(_GATEWAYS, given)}
 
 
 async def is_known(connection: AsyncConnection, instance_id: str) -> bool:

@@ -29,6 +29,7 @@ from berrante.messaging.outage import is_away, waits
 from berrante.messaging.outbound.signals import Listener, deaf
 from berrante.messaging.payloads import checked, point_in_time, read
 from berrante.messaging.queues import Queues
+from berrante.messaging.traces import Traces, Untraced
 from berrante.store import Database
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class MessageHandler:
         clock: Clock,
         gateways: Mapping[str, Gateway] | None = None,
         listener: Listener = deaf,
+        traces: Traces = Untraced(),  # noqa: B008  it holds nothing
     ) -> None:
         self._database = database
         self._queues = queues
@@ -68,6 +70,7 @@ class MessageHandler:
             listener=listener,
             gateways=gateways or {},
             can_fetch=self._media.can_fetch,
+            traces=traces,
         )
 
     async def __call__(self, jobs: Sequence[Job]) -> Mapping[str, object]:

@@ -120,6 +120,7 @@ async def store(
     new = [message for message in given if message.id in new_ids]
     said = [
         Said(
+            message_id=message.id,
             contact_id=contact_ids[message.instance_id, message.sender],
             instance_id=message.instance_id,
             address=message.sender,
@@ -146,7 +147,12 @@ async def store(
             )
     # What was said in a group was not said to us: an automation would answer each of its members alone.
     calls = [
-        Call(message_id=message.id, instance_id=message.instance_id, content=message.content)
+        Call(
+            message_id=message.id,
+            instance_id=message.instance_id,
+            content=message.content,
+            named=heard[message.id].automation_id,
+        )
         for message in new
         if "group" not in message.content
     ]

@@ -41,6 +41,8 @@ messages = Table(
     Column("delivered_at", MOMENT),
     Column("read_at", MOMENT),
     Column("updated_at", MOMENT, nullable=False),
+    # The trace of the send, which receipts join; written only where traces are made.
+    Column("trace_context", Text),
     CheckConstraint("direction IN ('in', 'out')", name="direction"),
     CheckConstraint("origin IN ('contact', 'automation', 'campaign', 'api')", name="origin"),
     CheckConstraint(

@@ -80,6 +80,7 @@ class Applied:
     contact_id: UUID
     content: Mapping[str, Any]
     holds: MessageStatus
+    trace_context: str | None = None
     happenings: Sequence[Happening] = ()
 
     @property
@@ -102,6 +103,7 @@ class _Message:
     contact_id: UUID
     content: Mapping[str, Any]
     status: MessageStatus
+    trace_context: str | None
     changes: dict[str, Any] = field(default_factory=dict)
 
     def hear(self, receipt: Told) -> Applied:
@@ -112,7 +114,13 @@ class _Message:
         if receipt.about != self.wire_id:
             # The answer that would have told it may be lost, or still on its way.
             self.changes.setdefault("provider_id", receipt.about)
-        applied = Applied(message_id=self.id, contact_id=self.contact_id, content=self.content, holds=self.status)
+        applied = Applied(
+            message_id=self.id,
+            contact_id=self.contact_id,
+            content=self.content,
+            holds=self.status,
+            trace_context=self.trace_context,
+        )
         if self.status is before:
             return applied
         if self.status is MessageStatus.FAILED:
@@ -223,7 +231,14 @@ async def _locked(connection: AsyncConnection, organization_id: UUID, ids: Seque
     if not ids:
         return {}
     query = (
-        select(messages.c.id, messages.c.wire_id, messages.c.contact_id, messages.c.content, messages.c.status)
+        select(
+            messages.c.id,
+            messages.c.wire_id,
+            messages.c.contact_id,
+            messages.c.content,
+            messages.c.status,
+            messages.c.trace_context,
+        )
         .where(messages.c.organization_id == organization_id, messages.c.id.in_(ids))
         .order_by(messages.c.id)
         .with_for_update(key_share=True)

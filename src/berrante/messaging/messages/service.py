@@ -16,6 +16,8 @@ from berrante.messaging.messages.status import MessageStatus
 from berrante.store import Database
 
 _MOST: Final = 500
+#: The trace of a send is nobody's business but the tracer's.
+_SHOWN: Final = tuple(column for column in messages.c if column is not messages.c.trace_context)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +85,7 @@ class Messages:
 
 def _owned(organization_id: UUID) -> Select[Any]:
     return (
-        select(messages, contacts.c.address)
+        select(*_SHOWN, contacts.c.address)
         .join(contacts, contacts.c.id == messages.c.contact_id)
         .where(messages.c.organization_id == organization_id)
     )

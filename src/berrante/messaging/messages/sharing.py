@@ -26,6 +26,7 @@ from berrante.messaging.outbound.jobs import send_job
 from berrante.messaging.outbound.signals import Listener
 from berrante.messaging.outbound.writing import gateway_named
 from berrante.messaging.queues import Queues
+from berrante.messaging.traces import Traces
 from berrante.store import Database
 
 _Came = Mapping[str, Applied | Stored | None]
@@ -55,8 +56,10 @@ class Shares:
         listener: Listener,
         gateways: Mapping[str, Gateway],
         can_fetch: Callable[[str], bool],
+        traces: Traces,
     ) -> None:
         self._database = database
+        self._traces = traces
         self._queues = queues
         self._clock = clock
         self._listener = listener
@@ -73,7 +76,7 @@ class Shares:
             came = await self._store(connection, mine, gateways)
             stopped = await self._stop(connection, mine, came, gateways)
             happenings = [
-                replace(happening, trace_context=taken.job.trace_context)
+                replace(happening, trace_context=self._traces.within(taken.job))
                 for taken in mine
                 if (each := came[taken.job.id]) is not None
                 for happening in each.happenings
@@ -84,6 +87,8 @@ class Shares:
                     connection, organization_id=organization_id, instance_id=instance_id, now=now
                 )
             told = await emit_all(connection, happenings)
+        for taken in mine:
+            _joined(self._traces, taken, came[taken.job.id])
         outcomes: _Outcomes
         try:
             await self._follow(mine, came, gateways, told)
@@ -148,7 +153,7 @@ class Shares:
                     run_id=run.id,
                     delay_ms=milliseconds(run.due_at) - now_ms,
                 )
-                steps[run.id] = _following(taken.job, step)
+                steps[run.id] = self._following(taken.job, step)
             if each.answer is not None:
                 answer = send_job(
                     self._queues.outbound,
@@ -157,7 +162,7 @@ class Shares:
                     message_id=each.answer,
                     priority=Origin.AUTOMATION.priority,
                 )
-                answers.append(_following(taken.job, answer))
+                answers.append(self._following(taken.job, answer))
             if each.status != "echo" and to_fetch(asks.content) and self._can_fetch(gateways[asks.instance_id]):
                 file = media_job(
                     self._queues.message,
@@ -165,7 +170,7 @@ class Shares:
                     instance_id=asks.instance_id,
                     message_id=each.message_id,
                 )
-                files[each.message_id] = _following(taken.job, file)
+                files[each.message_id] = self._following(taken.job, file)
         if steps:
             await self._queues.automation.add_bulk(list(steps.values()))
         if answers:  # killed before this line, the reconciler adds them
@@ -173,6 +178,10 @@ class Shares:
         await enqueue(self._queues, told)
         if files:
             await self._queues.message.add_bulk(list(files.values()))
+
+    def _following(self, job: Job, new: NewJob) -> NewJob:
+        """Return a job in the trace of the one that it follows from: a batch holds jobs of many."""
+        return replace(new, options=carrying(self._traces.within(job), new.options)) if new.options else new
 
     async def _refusal(self, taken: Taken) -> Unrecoverable:
         """Say why a job's number is none of its organization; only a view of all can tell."""
@@ -182,9 +191,11 @@ class Shares:
         return refused(asks.organization_id, asks.instance_id, is_there=is_there)
 
 
-def _following(job: Job, new: NewJob) -> NewJob:
-    """Return a job in the trace of the one that it follows from: a batch holds jobs of many."""
-    return replace(new, options=carrying(job.trace_context, new.options)) if new.options else new
+def _joined(traces: Traces, taken: Taken, came: Applied | Stored | None) -> None:
+    """Tell of a receipt in the trace of the send that it is about."""
+    if isinstance(taken.asks, Told) and isinstance(came, Applied) and came.trace_context is not None:
+        said = {"berrante.message_id": str(came.message_id), "berrante.status": came.holds.value}
+        traces.heard(f"receipt {taken.asks.status}", taken.job, kept=came.trace_context, attributes=said)
 
 
 def _outcome(taken: Taken, came: Applied | Stored | None) -> object:

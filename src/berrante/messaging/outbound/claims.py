@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.gateways.protocol import Accepted, Action, SendError
@@ -24,6 +24,38 @@ from berrante.messaging.queues import Queues
 from berrante.store import Database
 
 REPLACED: Final = "a new attempt took its place, or its campaign is gone"
+
+# Made once: every send asks them, and to build a statement takes longer than to have it answered.
+_FIND: Final = (
+    select(
+        messages,
+        # Where WhatsApp has another spelling of the number, it is told its own.
+        func.coalesce(contacts.c.whatsapp_address, contacts.c.address).label("address"),
+        contacts.c.last_message_at,
+        campaigns.c.status.label("campaign_status"),
+        campaign_recipients.c.send_until,
+    )
+    .join(contacts, contacts.c.id == messages.c.contact_id)
+    .outerjoin(campaign_recipients, campaign_recipients.c.message_id == messages.c.id)
+    .outerjoin(campaigns, campaigns.c.id == campaign_recipients.c.campaign_id)
+    .where(
+        messages.c.id == bindparam("own_id"),
+        messages.c.organization_id == bindparam("own_organization_id"),
+        messages.c.instance_id == bindparam("own_instance_id"),
+        messages.c.direction == "out",
+    )
+    .with_for_update(of=messages, key_share=True)
+)
+_OWN: Final = update(messages).where(messages.c.id == bindparam("own_id"))
+_TAKEN: Final = {
+    "provider_id": bindparam("took_as"),
+    "sent_at": func.coalesce(messages.c.sent_at, bindparam("took_at")),
+    "updated_at": bindparam("at"),
+}
+_RISE: Final = _OWN.where(messages.c.status.in_([status.value for status in below(MessageStatus.SENT)])).values(
+    status=MessageStatus.SENT.value, **_TAKEN
+)
+_KEEP: Final = _OWN.values(_TAKEN)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,27 +95,8 @@ async def find(
     connection: AsyncConnection, *, organization_id: UUID, instance_id: str, message_id: UUID, now_ms: int
 ) -> Found | None:
     """Lock an organization's outgoing message and return it, with what its campaign says of it now."""
-    query = (
-        select(
-            messages,
-            # Where WhatsApp has another spelling of the number, it is told its own.
-            func.coalesce(contacts.c.whatsapp_address, contacts.c.address).label("address"),
-            contacts.c.last_message_at,
-            campaigns.c.status.label("campaign_status"),
-            campaign_recipients.c.send_until,
-        )
-        .join(contacts, contacts.c.id == messages.c.contact_id)
-        .outerjoin(campaign_recipients, campaign_recipients.c.message_id == messages.c.id)
-        .outerjoin(campaigns, campaigns.c.id == campaign_recipients.c.campaign_id)
-        .where(
-            messages.c.id == message_id,
-            messages.c.organization_id == organization_id,
-            messages.c.instance_id == instance_id,
-            messages.c.direction == "out",
-        )
-        .with_for_update(of=messages, key_share=True)
-    )
-    row = (await connection.execute(query)).one_or_none()
+    own = {"own_id": message_id, "own_organization_id": organization_id, "own_instance_id": instance_id}
+    row = (await connection.execute(_FIND, own)).one_or_none()
     if row is None:
         return None
     return Found(
@@ -113,13 +126,18 @@ def _called_off(origin: str, campaign_status: str | None) -> str | None:
     return None
 
 
-async def claim(connection: AsyncConnection, found: Found, *, now_ms: int) -> Claim:
-    """Make the message ours; the transaction that locked it must still be open."""
+async def claim(connection: AsyncConnection, found: Found, *, now_ms: int, trace_context: str | None = None) -> Claim:
+    """Make the message ours; the transaction that locked it must still be open.
+
+    ``trace_context`` is kept, so that receipts join the trace of the send.
+    """
     # Every claim differs from the one before, even within a millisecond: it is the fence against a late worker.
     at = max(moment(now_ms), found.updated_at + timedelta(microseconds=1))
     values: dict[str, Any] = {"status": MessageStatus.SENDING.value, "updated_at": at}
     if found.status is MessageStatus.FAILED:  # a person's second chance
         values |= {"attempts": 0, "failure_code": None, "failure_reason": None}
+    if trace_context is not None:
+        values["trace_context"] = trace_context
     await connection.execute(update(messages).where(messages.c.id == found.id).values(values))
     return Claim(found.id, at, found.organization_id, found.instance_id, found.contact_id, found.wire_id)
 
@@ -165,21 +183,19 @@ class Outcomes:
 
     async def accepted(self, claim: Claim, accepted: Accepted, *, now_ms: int) -> None:
         """Store that WhatsApp took the message: a fact, whoever holds the claim now. A higher status stays."""
-        lower = [status.value for status in below(MessageStatus.SENT)]
         at = moment(accepted.accepted_at_ms)
-        values = {
-            "provider_id": accepted.provider_id,
-            "sent_at": func.coalesce(messages.c.sent_at, at),
-            "updated_at": moment(now_ms),
+        given = {
+            "own_id": claim.message_id,
+            "took_as": accepted.provider_id,
+            "took_at": at,
+            "at": moment(now_ms),
         }
-        mine = update(messages).where(messages.c.id == claim.message_id)
-        rises = mine.where(messages.c.status.in_(lower)).values(status=MessageStatus.SENT.value, **values)
         told: list[Told] = []
         async with self._database.begin() as connection:
-            if (await connection.execute(rises)).rowcount:
+            if (await connection.execute(_RISE, given)).rowcount:
                 told = await _tell(connection, claim, MessageStatus.SENT, at=at)
             else:  # a receipt was faster
-                await connection.execute(mine.values(values))
+                await connection.execute(_KEEP, given)
         await enqueue(self._queues, told)
 
     async def released(self, claim: Claim, error: SendError, *, charged: bool, now_ms: int) -> None:

@@ -35,6 +35,7 @@ from berrante.messaging.outbound.signals import Listener, deaf
 from berrante.messaging.outbound.writing import gateway_named
 from berrante.messaging.payloads import read
 from berrante.messaging.queues import Queues
+from berrante.messaging.traces import Traces, Untraced
 from berrante.store import Database
 
 _CUT_OFF: Final = "its worker ended between claim and answer"
@@ -73,8 +74,10 @@ class OutboundHandler:
         clock: Clock,
         listener: Listener = deaf,
         chance: Callable[[], float] = random.random,
+        traces: Traces = Untraced(),  # noqa: B008  it holds nothing
     ) -> None:
         self._database = database
+        self._traces = traces
         self._queues = queues
         self._gateways = gateways
         self._clock = clock
@@ -164,7 +167,7 @@ class OutboundHandler:
             case gate.NotWanted(reason) if found.status is not MessageStatus.SENDING:
                 return await _settled(connection, found, now_ms, MessageStatus.SKIPPED, reason)
             case gate.Passes() | gate.NotWanted():  # what may be out already is sent again under its wire id
-                return content, await claims.claim(connection, found, now_ms=now_ms)
+                return content, await claims.claim(connection, found, now_ms=now_ms, trace_context=self._traces.kept())
 
     async def _refusal(self, connection: AsyncConnection, payload: SendPayload, found: Found) -> Refusal | None:
         """Ask once more, in the claim's transaction, whether the contact may be written to.

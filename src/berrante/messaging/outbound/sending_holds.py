@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, or_, select
+from sqlalchemy import ARRAY, Row, Text, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,6 +14,14 @@ from berrante.messaging.cloud_numbers.models import cloud_numbers
 from berrante.messaging.fields import storable
 from berrante.messaging.outbound.models import sending_holds
 from berrante.messaging.outbound.policy.holding import Hold
+
+# Made once: every send asks it.
+_STANDING: Final = select(sending_holds).where(
+    sending_holds.c.instance_id == bindparam("of_instance_id"),
+    sending_holds.c.organization_id == bindparam("of_organization_id"),
+    sending_holds.c.what == func.any(bindparam("names", type_=ARRAY(Text))),
+    or_(sending_holds.c.until.is_(None), sending_holds.c.until > bindparam("now")),
+)
 
 
 async def place(
@@ -56,13 +64,8 @@ async def on(
     connection: AsyncConnection, names: Sequence[str], *, organization_id: UUID, instance_id: str, now: datetime
 ) -> list[Hold]:
     """Return those of the named holds that stand now."""
-    query = select(sending_holds).where(
-        sending_holds.c.instance_id == instance_id,
-        sending_holds.c.organization_id == organization_id,
-        sending_holds.c.what.in_(names),
-        or_(sending_holds.c.until.is_(None), sending_holds.c.until > now),
-    )
-    return [_hold(row) for row in await connection.execute(query)]
+    given = {"of_instance_id": instance_id, "of_organization_id": organization_id, "names": list(names), "now": now}
+    return [_hold(row) for row in await connection.execute(_STANDING, given)]
 
 
 async def on_number(
@@ -88,10 +91,10 @@ async def lift(
     instance_id: str,
     what: str | None = None,
     codes: Sequence[str] | None = None,
-) -> int:
-    """End the holds of a number by name or by code, or all; returns how many.
+) -> list[str]:
+    """End the holds of a number by name or by code, or all; returns the number of each hold that ended.
 
-    One of an account ends for every number of the account. What waits goes on within some minutes.
+    One of an account ends for every number of the account. What waits is to be woken after the commit.
     """
     ids = await of_same_account(connection, organization_id, instance_id)
     mine = or_(
@@ -103,7 +106,7 @@ async def lift(
         statement = statement.where(sending_holds.c.what == what)
     if codes is not None:
         statement = statement.where(sending_holds.c.code.in_(codes))
-    return (await connection.execute(statement)).rowcount
+    return list((await connection.execute(statement.returning(sending_holds.c.instance_id))).scalars())
 
 
 async def of_same_account(connection: AsyncConnection, organization_id: UUID, instance_id: str) -> list[str]:

@@ -36,7 +36,15 @@ class Suppressed:
     reason: str
 
 
-Signal = RateChanged | Held | Suppressed
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Released:
+    """Holds of a number were ended: what waited behind them may go."""
+
+    organization_id: UUID
+    instance_id: str
+
+
+Signal = RateChanged | Held | Suppressed | Released
 #: Called after each signal is stored; a process that is killed in between has not told, but the tables have it.
 Listener = Callable[[Signal], Awaitable[None]]
 

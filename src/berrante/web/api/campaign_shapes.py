@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from berrante.messaging.campaigns import Campaign
 from berrante.messaging.campaigns.ledger import Ledger
 from berrante.messaging.campaigns.life import legal
-from berrante.messaging.campaigns.rehearsal import Rehearsal
+from berrante.messaging.campaigns.rehearsal import Rehearsal, chart
 from berrante.web.api.shapes import Strict
 
 
 class CampaignIn(Strict):
-    """A campaign to make: ``recipients`` or ``segment``, ``text`` or ``content``."""
+    """A campaign to make: ``recipients``, ``segment`` or a file that follows; ``text`` or ``content``."""
 
     name: str
     instance_id: str | list[str] | dict[str, int]
@@ -24,6 +24,7 @@ class CampaignIn(Strict):
     segment: str | None = None
     rest_days: int | None = None
     pace: dict[str, Any] | None = None
+    reply_automation_id: UUID | None = None
 
 
 class CampaignChange(Strict):
@@ -33,6 +34,7 @@ class CampaignChange(Strict):
     content: dict[str, Any] | None = None
     text: str | None = None
     pace: dict[str, Any] | None = None
+    reply_automation_id: UUID | None = None
 
 
 class ScheduleIn(Strict):
@@ -64,9 +66,10 @@ class TestIn(PreviewIn):
 
 
 class RehearseIn(Strict):
-    """From when; without it from the scheduled start, or now."""
+    """From when; without it from the scheduled start, or now. ``reply_share``: how many of those who get it answer."""
 
     start_at: datetime | None = None
+    reply_share: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class SettingsIn(Strict):
@@ -100,6 +103,7 @@ class CampaignOut(BaseModel):
     content: dict[str, Any]
     audience: dict[str, Any]
     pace: dict[str, Any]
+    reply_automation_id: UUID | None
     status: str
     reason: str | None
     legal: list[str]
@@ -158,8 +162,19 @@ class MismatchOut(BaseModel):
     where: list[int]
 
 
+class CauseOut(BaseModel):
+    """Why recipients did not get it; ``retry`` takes the ``code``."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    status: str
+    code: str | None
+    reason: str
+    count: int
+
+
 class LedgerOut(BaseModel):
-    """``planned = sent + failed + skipped + in_doubt + open``."""
+    """``planned = sent + failed + skipped + in_doubt + open``; ``causes`` say why of those that were not sent."""
 
     planned: int
     sent: int
@@ -168,12 +183,24 @@ class LedgerOut(BaseModel):
     in_doubt: int
     open: int
     excluded: dict[str, int]
+    causes: list[CauseOut]
     is_clean: bool
     mismatches: list[MismatchOut]
 
 
+class HourOut(BaseModel):
+    """Sends in the hour that begins ``at``, in half of the plays and in nine of ten at most; and answers in half."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    at: datetime
+    p50: int
+    p90: int
+    replies_p50: int
+
+
 class RehearsalOut(BaseModel):
-    """How it would go; ends are null if it takes more than a year."""
+    """How it would go; ends are null if it takes more than a year. ``others`` are messages of other campaigns."""
 
     recipients: int
     start: datetime
@@ -181,6 +208,10 @@ class RehearsalOut(BaseModel):
     end_p90: datetime | None
     runs: int
     per_hour: dict[str, int]
+    hours: list[HourOut]
+    chart: list[str]
+    others: int
+    reply_share: float
     by_number: dict[str, int]
     excluded: dict[str, int]
 
@@ -190,6 +221,13 @@ class AudienceOut(BaseModel):
 
     planned: int
     excluded: dict[str, int]
+
+
+class AudienceTakenOut(AudienceOut):
+    """What a file held; ``parameters`` are its columns as texts name them, after ``params.``."""
+
+    rows: int
+    parameters: list[str]
 
 
 class PreviewOut(BaseModel):
@@ -221,6 +259,7 @@ def campaign_out(campaign: Campaign) -> CampaignOut:
         content=campaign.content.stored(),
         audience=campaign.audience.stored(),
         pace=campaign.pace.stored(),
+        reply_automation_id=campaign.reply_automation_id,
         status=campaign.status.value,
         reason=campaign.reason,
         legal=list(legal(campaign.status)),
@@ -244,6 +283,7 @@ def ledger_out(ledger: Ledger) -> LedgerOut:
         in_doubt=ledger.in_doubt,
         open=ledger.open,
         excluded=ledger.excluded,
+        causes=[CauseOut.model_validate(each) for each in ledger.causes],
         is_clean=ledger.is_clean,
         mismatches=[MismatchOut.model_validate(each) for each in ledger.mismatches],
     )
@@ -258,6 +298,10 @@ def rehearsal_out(played: Rehearsal, excluded: dict[str, int]) -> RehearsalOut:
         end_p90=played.end_p90,
         runs=played.runs,
         per_hour={hour.isoformat(): number for hour, number in played.per_hour.items()},
+        hours=[HourOut.model_validate(each) for each in played.hours],
+        chart=chart(played.hours),
+        others=played.others,
+        reply_share=played.reply_share,
         by_number=played.by_number,
         excluded=excluded,
     )

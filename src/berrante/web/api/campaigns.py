@@ -1,15 +1,21 @@
 """``/v1/campaigns``: make, move, look into and account for an organization's campaigns."""
 
-from typing import Annotated
+import tempfile
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 
+from berrante.messaging.campaigns.audience_file import take_file
+from berrante.messaging.campaigns.content import Content
+from berrante.messaging.campaigns.editing import UNCHANGED
 from berrante.messaging.campaigns.replies import change_settings, settings_of
 from berrante.messaging.campaigns.retrying import Retry
 from berrante.messaging.errors import Invalid, Missing
+from berrante.messaging.messages.content import outgoing
 from berrante.web.api.campaign_shapes import (
     AudienceOut,
+    AudienceTakenOut,
     CampaignChange,
     CampaignIn,
     CampaignOut,
@@ -32,8 +38,10 @@ from berrante.web.api.campaign_shapes import (
     ledger_out,
     rehearsal_out,
 )
+from berrante.web.api.csv_files import BODY, IN_MEMORY, LENGTH, received
+from berrante.web.api.uploads import check_upload
 from berrante.web.auth import CurrentKey
-from berrante.web.services import services
+from berrante.web.services import Services, services
 
 router = APIRouter(tags=["campaigns"])
 
@@ -41,15 +49,19 @@ router = APIRouter(tags=["campaigns"])
 @router.post("/campaigns", status_code=201, summary="Make a campaign")
 async def create(request: Request, key: CurrentKey, body: CampaignIn) -> CampaignOut:
     """Make a draft; nothing is sent until it is started or scheduled."""
-    made = await services(request).campaigns.create(
+    of = services(request)
+    content = _content(body.text, body.content, needed=True)
+    await _check_uploads(of, key.organization_id, content)
+    made = await of.campaigns.create(
         organization_id=key.organization_id,
         instance_id=body.instance_id,
         name=body.name,
-        content=_content(body.text, body.content, needed=True),
+        content=content,
         recipients=body.recipients,
         segment=body.segment,
         rest_days=body.rest_days,
         pace=body.pace,
+        reply_automation_id=body.reply_automation_id,
     )
     return campaign_out(made)
 
@@ -98,12 +110,16 @@ async def show(request: Request, key: CurrentKey, campaign_id: UUID) -> Campaign
 @router.patch("/campaigns/{campaign_id}", summary="Change a campaign")
 async def change(request: Request, key: CurrentKey, campaign_id: UUID, body: CampaignChange) -> CampaignOut:
     """Change name, content or pace, also while it runs."""
-    changed = await services(request).campaigns.update(
+    of = services(request)
+    content = _content(body.text, body.content, needed=False)
+    await _check_uploads(of, key.organization_id, content)
+    changed = await of.campaigns.update(
         key.organization_id,
         campaign_id,
         name=body.name,
-        content=_content(body.text, body.content, needed=False),
+        content=content,
         pace=body.pace,
+        reply_automation_id=(body.reply_automation_id if "reply_automation_id" in body.model_fields_set else UNCHANGED),
     )
     return campaign_out(changed)
 
@@ -180,13 +196,11 @@ async def send_test(request: Request, key: CurrentKey, campaign_id: UUID, body: 
     rendered = await services(request).campaign_account.preview(
         key.organization_id, campaign_id, **person.model_dump(exclude={"to"})
     )
-    if rendered.content["type"] != "text":
-        raise Invalid("content", f"is of type {rendered.content['type']}", remedy="only texts can be sent so far")
     message_id = await services(request).outbound.send(
         organization_id=key.organization_id,
         instance_id=campaign.instance_id,
         to=body.to,
-        text=rendered.content["text"],
+        content=outgoing(rendered.content),
     )
     return TestOut(message_id=message_id)
 
@@ -196,6 +210,33 @@ async def audience(request: Request, key: CurrentKey, campaign_id: UUID) -> Audi
     """Count whom a start would take now, and leave out by reason, without storing anything."""
     counts = await services(request).campaigns.audience(key.organization_id, campaign_id)
     return AudienceOut(planned=counts.pop("planned", 0), excluded=counts)
+
+
+@router.post(
+    "/campaigns/{campaign_id}/audience",
+    summary="Upload its audience",
+    openapi_extra=dict(BODY),
+    responses=LENGTH,
+)
+async def upload_audience(
+    request: Request,
+    key: CurrentKey,
+    campaign_id: UUID,
+    country: Annotated[
+        str | None, Query(max_length=2, description="Two letters: numbers may be written as at home.", examples=["BR"])
+    ] = None,
+) -> AudienceTakenOut:
+    """Make a CSV file the audience of a campaign that was not started, in place of the one that it had.
+
+    The first line names the columns; ``phone`` is needed, and the others are each recipient's ``params``.
+    """
+    of = services(request)
+    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as file:
+        await received(request, file)
+        taken = await take_file(of.database, key.organization_id, campaign_id, file, country=country)
+    counts = await of.campaigns.audience(key.organization_id, campaign_id)
+    planned = counts.pop("planned", 0)
+    return AudienceTakenOut(planned=planned, excluded=counts, rows=taken.rows, parameters=list(taken.parameters))
 
 
 @router.get("/campaigns/{campaign_id}/recipients", summary="Its recipients")
@@ -215,6 +256,12 @@ async def recipients(  # noqa: PLR0917  FastAPI passes them by name
     return RecipientsOut(data=page, next=page[-1].position if len(found) > limit else None)
 
 
+@router.get("/campaigns/{campaign_id}/progress", summary="Its progress, counted now")
+async def progress(request: Request, key: CurrentKey, campaign_id: UUID) -> dict[str, Any]:
+    """Count every recipient anew: also of a campaign that is finished, whose receipts and answers still come."""
+    return (await services(request).campaigns.progress(key.organization_id, campaign_id)).stored()
+
+
 @router.get("/campaigns/{campaign_id}/ledger", summary="The account")
 async def ledger(request: Request, key: CurrentKey, campaign_id: UUID) -> LedgerOut:
     """Account for every recipient, and name each mismatch."""
@@ -230,7 +277,7 @@ async def rehearse(
     if start_at is not None and start_at.tzinfo is None:
         raise Invalid("start_at", "has no zone", remedy="give one, for instance 2026-11-27T18:00:00-03:00")
     played, excluded = await services(request).campaign_account.rehearse(
-        key.organization_id, campaign_id, start=start_at
+        key.organization_id, campaign_id, start=start_at, reply_share=body.reply_share if body else None
     )
     return rehearsal_out(played, excluded)
 
@@ -241,3 +288,9 @@ def _content(text: str | None, content: dict[str, object] | None, *, needed: boo
     if needed and text is None and content is None:
         raise Invalid("text", "is missing", remedy="give text or content")
     return text if content is None else content
+
+
+async def _check_uploads(of: Services, organization_id: UUID, content: object) -> None:
+    if content is not None:
+        for field, media_id in Content.read(content, organization_id=organization_id).uploads.items():
+            await check_upload(of.media, organization_id, media_id, field=field)

@@ -1,60 +1,30 @@
 """``/v1/contacts/imports``: takes CSV files, tells how far they are, and gives back which rows were refused and why."""
 
-import asyncio
 import csv
 import io
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from pathlib import PurePath
-from typing import IO, Annotated, Any, Final, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
-from starlette.requests import ClientDisconnect
 
 from berrante.engine.connection import is_unavailable
 from berrante.messaging.contact_imports import ContactImport
 from berrante.messaging.contact_imports.jobs import import_job
 from berrante.messaging.contact_imports.rows import Rejected
-from berrante.messaging.contact_imports.service import MAX_BYTES
 from berrante.messaging.contacts.cells import guarded
 from berrante.messaging.errors import Missing
 from berrante.web.api.contacts import recorder
+from berrante.web.api.csv_files import BODY, IN_MEMORY, LENGTH, received
 from berrante.web.auth import CurrentKey
 from berrante.web.error_model import ERRORS
-from berrante.web.errors import WebError
 from berrante.web.services import services
 
-_LENGTH: Final[dict[int | str, dict[str, Any]]] = {
-    411: {**ERRORS[400], "description": "A form without Content-Length."}
-}
-router = APIRouter(tags=["contacts"], responses={**ERRORS, **_LENGTH})
-
-_FORM_OVERHEAD: Final = 64 * 1024
-_IN_MEMORY: Final = 1024 * 1024
-_BODY: Final = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "text/csv": {
-                "schema": {"type": "string"},
-                "example": "phone,name,tags,city\n+5511987654321,Ana Souza,vip;new,Recife\n",
-            },
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary"}},
-                }
-            },
-        },
-    }
-}
+router = APIRouter(tags=["contacts"], responses={**ERRORS, **LENGTH})
 
 
 class ImportOut(BaseModel):
@@ -84,7 +54,7 @@ class ImportsOut(BaseModel):
     next: UUID | None
 
 
-@router.post("/contacts/imports", status_code=202, summary="Import contacts from a CSV file", openapi_extra=dict(_BODY))
+@router.post("/contacts/imports", status_code=202, summary="Import contacts from a CSV file", openapi_extra=dict(BODY))
 async def create_import(
     request: Request,
     key: CurrentKey,
@@ -100,8 +70,8 @@ async def create_import(
     The first line names the columns; ``phone`` is needed. The same file for the same number again is the same import.
     """
     of = services(request)
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
-        name = await _received(request, file)
+    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as file:
+        name = await received(request, file)
         begun = await of.contact_imports.begin(
             file,
             organization_id=key.organization_id,
@@ -172,44 +142,6 @@ async def _found(request: Request, organization_id: UUID, import_id: UUID) -> Co
     if found is None:
         raise Missing("import", import_id)
     return found
-
-
-async def _received(request: Request, file: IO[bytes]) -> str | None:
-    """Write the uploaded file to ``file``, whatever way it came, and return its name if it has one."""
-    announced = request.headers.get("Content-Length", "")
-    if announced.isdecimal() and int(announced[:20]) > MAX_BYTES + _FORM_OVERHEAD:
-        raise _too_large()
-    try:
-        if request.headers.get("Content-Type", "").startswith("multipart/form-data"):
-            if not announced.isdecimal():
-                raise WebError(411, "length_required", "a form needs Content-Length; or send the file as the body")
-            return await _from_form(request, file)
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > MAX_BYTES:
-                raise _too_large()
-            await asyncio.to_thread(file.write, chunk)
-    except ClientDisconnect as error:
-        raise WebError(400, "body_incomplete", "the body ended early") from error
-    return None
-
-
-async def _from_form(request: Request, file: IO[bytes]) -> str | None:
-    try:
-        async with request.form(max_files=1, max_fields=10) as form:
-            upload = form.get("file")
-            if not isinstance(upload, UploadFile):
-                raise WebError(422, "invalid", "the form has no file called 'file'", field="file")
-            while chunk := await upload.read(_IN_MEMORY):
-                await asyncio.to_thread(file.write, chunk)
-            return PurePath(upload.filename).name if upload.filename else None
-    except MultiPartException as error:
-        raise WebError(400, "bad_request", f"the form cannot be read: {error.message}") from error
-
-
-def _too_large() -> WebError:
-    return WebError(413, "body_too_large", f"the file has more than {MAX_BYTES} bytes: split it", field="file")
 
 
 def _out(each: ContactImport) -> ImportOut:

@@ -3,8 +3,6 @@
 All kinds are in the document; a kind that the number's gateway cannot send is refused by name.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -24,6 +22,7 @@ from berrante.gateways.protocol import (
     Section,
     TextContent,
 )
+from berrante.messaging.messages.bodies import SENT_BY, refusal
 from berrante.web.api.file_contents import MediaIn, TemplateIn
 from berrante.web.api.shapes import MessageShape, Strict
 from berrante.web.errors import WebError
@@ -180,18 +179,11 @@ EXAMPLES: Final[dict[str, Any]] = {
     ),
 }
 
-_EVERYTHING: Final = frozenset(EXAMPLES)
-#: What each gateway sends; one that is not named sends text.
-SENT_BY: Final[Mapping[str, frozenset[str]]] = MappingProxyType({"cloud": _EVERYTHING, "simulator": _EVERYTHING})
-_TEXT: Final = frozenset({"text"})
-
 
 def check_sendable(message: MessageShape, *, gateway: str) -> None:
     """Raise a 422 that names what the number's gateway sends, unless the message is of such a kind."""
-    kinds = SENT_BY.get(gateway, _TEXT)
-    if message.type not in kinds:
-        known = ", ".join(sorted(kinds))
-        problem = f"gateway {gateway!r} does not send messages of type {message.type!r}: it sends {known}"
+    problem = refusal(gateway, message.type)
+    if problem is not None:
         raise WebError(422, "content_not_supported", problem, field="type")
     if message.reply_to is not None and gateway not in SENT_BY:
         problem = f"gateway {gateway!r} does not quote messages: leave reply_to out"

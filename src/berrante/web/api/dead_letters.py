@@ -62,7 +62,9 @@ class GroupOut(BaseModel):
     sample_id: str
     sample_reason: str
     remedy: str
-    healed_at: datetime | None = Field(description="When the number that failed last sent, if that was since.")
+    healed_at: datetime | None = Field(
+        description="When the number that failed last sent, or its template was approved again, if that was since."
+    )
 
 
 class GroupsOut(BaseModel):

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 
 from berrante.gateways.media import MAX_BYTES, SENDABLE, MediaMissing
 from berrante.messaging.errors import Missing
-from berrante.web.api.file_contents import stored_reference
+from berrante.messaging.messages.bodies import stored_reference
 from berrante.web.auth import CurrentKey
 from berrante.web.error_model import ERRORS
 from berrante.web.errors import WebError

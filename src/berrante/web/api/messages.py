@@ -1,17 +1,18 @@
 """``/v1/messages``: an organization's messages, both directions, and what became of each."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict
+from fastapi import APIRouter, Body, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
 
 from berrante.messaging.clock import moment
 from berrante.messaging.errors import Missing
 from berrante.messaging.messages import Message, MessageStatus
 from berrante.messaging.messages.history import history
 from berrante.messaging.outbound.jobs import send_id
+from berrante.web.api.shapes import Strict
 from berrante.web.auth import CurrentKey
 from berrante.web.error_model import ERRORS
 from berrante.web.services import services
@@ -107,6 +108,36 @@ async def read_message(request: Request, key: CurrentKey, message_id: UUID) -> M
     statuses = [StatusOut(status=change.status, at=change.at) for change in history(message)]
     queued = await _queued(request, message) if message.status is MessageStatus.QUEUED else None
     return MessageWithHistoryOut(**message_out(message).model_dump(), statuses=statuses, queued=queued)
+
+
+class ReadIn(Strict):
+    """What else the contact is shown."""
+
+    typing: bool = Field(
+        False, description="Show that you write: until you send, or for 25 seconds. Ask again to show it longer."
+    )
+
+
+_READ_EXAMPLES: Final[dict[str, Any]] = {
+    "read": {"summary": "Read", "value": {}},
+    "typing": {"summary": "Read, and an answer is being written", "value": {"typing": True}},
+}
+
+
+@router.post("/messages/{message_id}/read", status_code=204, summary="Show the contact that its message was read")
+async def mark_message_read(
+    request: Request,
+    key: CurrentKey,
+    message_id: UUID,
+    body: Annotated[ReadIn | None, Body(openapi_examples=_READ_EXAMPLES)] = None,
+) -> None:
+    """Mark a contact's message, and all before it, as read: the contact sees it, and nothing of it counts as unread.
+
+    WhatsApp is asked at once, so 204 says that it took it. Asking again changes nothing. A refusal is a 409
+    (`gateway_refused`), or a 503 with `Retry-After` if it passes; a gateway that cannot do it is a 422
+    (`not_supported`), and too many at once are a 429 (`busy`).
+    """
+    await services(request).read_marks.mark(key.organization_id, message_id, typing=body is not None and body.typing)
 
 
 async def _queued(request: Request, message: Message) -> QueuedOut | None:

@@ -1,25 +1,23 @@
 """``POST /v1/instances/{id}/messages``: takes a message that is to be sent; 202 once it is stored."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel
 
-from berrante.gateways.media import MediaMissing
 from berrante.gateways.protocol import ContentInvalid
 from berrante.messaging.errors import Invalid, Missing
+from berrante.messaging.messages.bodies import FIELDS
 from berrante.web.api.contents import EXAMPLES, MessageIn, check_sendable
-from berrante.web.api.file_contents import MediaIn, TemplateIn, stored_reference
+from berrante.web.api.file_contents import MediaIn, TemplateIn
+from berrante.web.api.uploads import check_upload
 from berrante.web.auth import CurrentKey
 from berrante.web.error_model import ERRORS
 from berrante.web.idempotency import idempotency_id
 from berrante.web.services import Services, services
 
 router = APIRouter(tags=["messages"], responses=ERRORS)
-
-#: What content calls its parts, where the body calls them otherwise.
-_FIELDS: Final = {"body": "text", "link": "url", "stored": "media_id"}
 
 
 class AcceptedOut(BaseModel):
@@ -42,7 +40,7 @@ async def send_message(
     try:
         content = body.content(key.organization_id)
     except ContentInvalid as error:
-        raise Invalid(_FIELDS.get(error.field, error.field), error.problem, remedy=error.remedy) from error
+        raise Invalid(FIELDS.get(error.field, error.field), error.problem, remedy=error.remedy) from error
     await _check_upload(of, key.organization_id, body)
     message_id = await of.outbound.accept(
         organization_id=key.organization_id,
@@ -64,7 +62,4 @@ async def _check_upload(of: Services, organization_id: UUID, body: MessageIn) ->
             field, media_id = "header.media_id", header.media_id
         case _:
             return
-    try:
-        await of.media.find(organization_id, stored_reference(organization_id, media_id))
-    except MediaMissing as error:
-        raise Invalid(field, "names no file of yours", remedy="upload it with POST /v1/media") from error
+    await check_upload(of.media, organization_id, media_id, field=field)

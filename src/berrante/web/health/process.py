@@ -7,6 +7,7 @@ from berrante import __version__
 from berrante.web.health.check import HealthCheck, Report
 from berrante.web.health.database import database_report
 from berrante.web.health.gateways import gateway_report
+from berrante.web.health.media import media_report
 from berrante.web.health.queues import queue_report
 from berrante.web.health.redis import redis_report
 from berrante.web.services import Services
@@ -25,6 +26,7 @@ class Health:
             "redis": HealthCheck(lambda: redis_report(of.connection), timeout_ms=timeout_ms),
             "database": HealthCheck(lambda: database_report(of.database), timeout_ms=timeout_ms),
             "queues": HealthCheck(lambda: queue_report(of.queues), timeout_ms=timeout_ms),
+            "media": HealthCheck(lambda: media_report(of.media), timeout_ms=timeout_ms),
             "gateways": HealthCheck(
                 lambda: gateway_report(of.gateways, of.database, of.metrics), timeout_ms=timeout_ms
             ),

@@ -71,6 +71,12 @@ async def gateways(request: Request, response: Response) -> Report:
     return await _one(request, response, "gateways")
 
 
+@router.get("/media", summary="Where files are kept")
+async def media(request: Request, response: Response) -> Report:
+    """Report whether files can be stored and read, and where they are."""
+    return await _one(request, response, "media")
+
+
 async def _one(request: Request, response: Response, name: str) -> Report:
     return _answered(await _health(request).checks[name].report(), response)
 

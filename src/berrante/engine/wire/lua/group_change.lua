@@ -4,15 +4,15 @@
   The functions above this point are BullMQ's and those of groups.lua.
 
   KEYS   1 meta
-  ARGV   1 prefix  2 now in ms  3 group  4 what: "set" limits, "clear" limits, "pause", "resume", "rest"
-         5 set: limits as msgpack; rest: ms
+  ARGV   1 prefix  2 now in ms  3 group  4 what: "set" limits, "clear" limits, "pause", "resume", "rest", "wake"
+         5 set: limits as msgpack; rest: ms; wake: ms after which the rest is over
   Reply  1 if anything changed
 ]]
 local prefix, now, group, what = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local groups, limits = open_groups(prefix, now), prefix .. "groups:limits"
 
-if what == "rest" then
-  groups.rest(group, tonumber(ARGV[5]))
+if what == "rest" or what == "wake" then
+  if what == "rest" then groups.rest(group, tonumber(ARGV[5])) else groups.wake(group, tonumber(ARGV[5])) end
   groups.close(rcall("HEXISTS", KEYS[1], "paused") == 1)
   return 1
 end

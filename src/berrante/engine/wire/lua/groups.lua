@@ -234,6 +234,13 @@ local function open_groups(base, now, fallback)
     touch(group)
   end
 
+  -- Lets a group's rest end after some ms, or before if it does.
+  function groups.wake(name, ms)
+    local group = groups.open(name)
+    group.rest = math.min(group.rest, now + ms)
+    touch(group)
+  end
+
   -- Looks at a group again whose limits or pause were changed.
   function groups.reconsider(name)
     touch(groups.open(name))

@@ -1,92 +1,54 @@
 """What a campaign says: variants of a text, of a file with a caption, or of a WhatsApp template with parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError
+from pydantic import ValidationError
 
+from berrante.gateways.protocol import ContentInvalid
 from berrante.messaging.campaigns.content.errors import RenderFailed, TemplateInvalid
 from berrante.messaging.campaigns.content.shares import Shares
 from berrante.messaging.campaigns.content.template import Template, template
+from berrante.messaging.campaigns.content.variants import FIELDS, Document, Variant
 from berrante.messaging.errors import Invalid
-from berrante.messaging.fields import MAX_TEXT, storable
+from berrante.messaging.fields import storable
+from berrante.messaging.messages import bodies
+from berrante.messaging.messages.content import stored
 
 _VARIANT_SALT: Final = "variant"
-_MAX_CAPTION: Final = 1_024  # Meta's limit
-_MAX_PARAMETER: Final = 1_024
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Variant(_Strict):
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,20}$")] = "A"
-    weight: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-
-
-class TextVariant(_Variant):
-    """A text message."""
-
-    type: Literal["text"] = "text"
-    text: str
-
-
-class MediaVariant(_Variant):
-    """A file that WhatsApp fetches from an address, with a caption."""
-
-    type: Literal["image", "video", "document", "audio"]
-    url: HttpUrl
-    caption: str | None = None
-    filename: Annotated[str, Field(max_length=200)] | None = None
-
-
-class WhatsAppTemplateVariant(_Variant):
-    """A template that Meta approved; its parameters are templates of ours."""
-
-    type: Literal["template"]
-    template: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,512}$")]
-    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}(_[A-Z]{2})?$")]
-    header: Annotated[list[str], Field(max_length=1)] = []
-    body: Annotated[list[str], Field(max_length=100)] = []
-    buttons: Annotated[list[str], Field(max_length=10)] = []
-
-
-Variant = Annotated[TextVariant | MediaVariant | WhatsAppTemplateVariant, Field(discriminator="type")]
-
-
-class _Document(_Strict):
-    variants: Annotated[list[Variant], Field(min_length=1, max_length=26)]
+_NOBODY: Final = UUID(int=0)
+_REMEDY: Final = "see docs/campaigns.md"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rendered:
-    """What one contact gets, as a message's content; and from which variant."""
+    """What one contact gets, as a message's content is stored; and from which variant."""
 
     variant: str
     content: dict[str, Any]
 
 
 class Content:
-    """The checked content of a campaign.
+    """The checked content of a campaign; uploaded files that it names are ``organization_id``'s.
 
     >>> Content.read("Oi {{ name }}").render({"name": "Ana"}, who="+5511999990001", salt="c").content
     {'type': 'text', 'text': 'Oi Ana'}
     """
 
-    def __init__(self, document: _Document) -> None:
+    def __init__(self, document: Document, organization_id: UUID = _NOBODY) -> None:
         self._document = document
+        self._organization_id = organization_id
         self._variants = {variant.name: variant for variant in document.variants}
         self.shares = Shares.checked([(each.name, each.weight) for each in document.variants], field="content.variants")
         names: set[str] = set()
         for number, variant in enumerate(document.variants):
-            for place, source in _sources(variant):
-                names |= _checked(source, f"content.variants[{number}].{place}").names
+            names |= _checked(variant, f"content.variants[{number}]")
         self.names = frozenset(names)
 
     @classmethod
-    def read(cls, given: object) -> "Content":
+    def read(cls, given: object, *, organization_id: UUID = _NOBODY) -> "Content":
         """Read a content: ``{"variants": [...]}``, one variant, or a bare text.
 
         Raises ``Invalid`` that names the field; of a template, also line and column.
@@ -99,22 +61,36 @@ class Content:
             case {}:
                 given = {"variants": [given]}
         try:
-            return cls(_Document.model_validate(_typed(given)))
+            document = Document.model_validate(_typed(given))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"] if part not in _TYPES)
-            raise Invalid(
-                f"content.{where}".rstrip("."), first["msg"].lower(), remedy="see docs/campaigns.md"
-            ) from None
+            # The third part is the variant's type, by which the model was chosen.
+            location = error.errors()[0]["loc"]
+            raise _invalid("content", (*location[:2], *location[3:]), error) from None
+        return cls(document, organization_id)
 
     def stored(self) -> dict[str, Any]:
         """Return the content as JSON, which ``read`` reads back."""
-        return self._document.model_dump(mode="json", exclude_none=True)
+        document = self._document.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        for given, variant in zip(document["variants"], self._document.variants, strict=True):
+            given.update(type=variant.type, name=variant.name, weight=variant.weight)
+        return document
 
     @property
-    def kinds(self) -> frozenset[str]:
-        """The types of messages that it may make."""
-        return frozenset(variant.type for variant in self._document.variants)
+    def kinds(self) -> Mapping[str, str]:
+        """The types of messages that it makes, with the first field that says so."""
+        found: dict[str, str] = {}
+        for number, variant in enumerate(self._document.variants):
+            found.setdefault(variant.type, f"content.variants[{number}].type")
+        return found
+
+    @property
+    def uploads(self) -> Mapping[str, str]:
+        """The uploaded files that it names, by field."""
+        return {
+            f"content.variants[{number}].{place}": media_id
+            for number, variant in enumerate(self._document.variants)
+            for place, media_id in variant.uploads.items()
+        }
 
     def variant_of(self, who: str, *, salt: str) -> str:
         """Return the variant that falls to a recipient, always the same."""
@@ -130,18 +106,21 @@ class Content:
         if chosen is None:
             raise RenderFailed("no_variant", f"the content has no variant {name!r}")
 
-        def text(source: str, *, most: int, field: str) -> str:
+        def fill(place: str, source: str, most: int) -> str:
             rendered = storable(template(source).render(values, seed=f"{salt}:{who}")).strip()
             if not rendered:
-                raise RenderFailed("empty", f"{field} is empty for this contact")
+                raise RenderFailed("empty", f"{place} is empty for this contact")
             if len(rendered) > most:
-                raise RenderFailed("too_long", f"{field} has {len(rendered)} characters, more than {most}")
+                raise RenderFailed("too_long", f"{place} has {len(rendered)} characters, more than {most}")
             return rendered
 
-        return Rendered(variant=name, content=_rendered(chosen, text))
-
-
-_TYPES: Final = frozenset({"text", "image", "video", "document", "audio", "template"})
+        try:
+            content = chosen.filled(fill, self._organization_id)
+        except ValidationError as error:
+            raise RenderFailed("content_invalid", str(_invalid("", error.errors()[0]["loc"], error))) from None
+        except ContentInvalid as error:
+            raise RenderFailed(error.code, str(error)) from None
+        return Rendered(variant=name, content=stored(content))
 
 
 def _typed(given: object) -> object:
@@ -152,18 +131,29 @@ def _typed(given: object) -> object:
     return given
 
 
-def _sources(variant: Variant) -> list[tuple[str, str]]:
-    match variant:
-        case TextVariant():
-            return [("text", variant.text)]
-        case MediaVariant():
-            return [("caption", variant.caption)] if variant.caption is not None else []
-        case _:
-            groups = (("header", variant.header), ("body", variant.body), ("buttons", variant.buttons))
-            return [(f"{name}[{i}]", source) for name, sources in groups for i, source in enumerate(sources)]
+def _checked(variant: Variant, field: str) -> frozenset[str]:
+    """Return the contact's fields that a variant names; raises ``Invalid`` for what no contact could get."""
+    names: set[str] = set()
+
+    def fill(place: str, source: str, most: int) -> str:
+        names.update(_template(source, f"{field}.{place}").names)
+        if "{" not in source:  # the same for everybody, so its length is known by now
+            if len(source.strip()) > most:
+                raise Invalid(f"{field}.{place}", f"has {len(source)} characters", remedy=f"give at most {most}")
+            return source.strip()
+        return "https://example.com/file" if place.endswith("url") else "x"
+
+    try:
+        variant.filled(fill, _NOBODY)
+    except ValidationError as error:
+        raise _invalid(field, error.errors()[0]["loc"], error) from None
+    except ContentInvalid as error:
+        place = bodies.FIELDS.get(error.field, error.field)
+        raise Invalid(f"{field}.{place}", error.problem, remedy=error.remedy) from None
+    return frozenset(names)
 
 
-def _checked(source: str, field: str) -> Template:
+def _template(source: str, field: str) -> Template:
     if not source.strip():
         raise Invalid(field, "is empty", remedy="give the text to send")
     if storable(source) != source:
@@ -174,19 +164,11 @@ def _checked(source: str, field: str) -> Template:
         raise error.within(field) from None
 
 
-def _rendered(variant: Variant, text: Any) -> dict[str, Any]:  # noqa: ANN401  a local function with keywords
-    match variant:
-        case TextVariant():
-            return {"type": "text", "text": text(variant.text, most=MAX_TEXT, field="text")}
-        case MediaVariant():
-            content: dict[str, Any] = {"type": variant.type, "url": str(variant.url)}
-            if variant.caption is not None:
-                content["caption"] = text(variant.caption, most=_MAX_CAPTION, field="caption")
-            return content | ({"filename": variant.filename} if variant.filename else {})
-        case _:
-            parts = {
-                name: [text(source, most=_MAX_PARAMETER, field=name) for source in sources]
-                for name, sources in (("header", variant.header), ("body", variant.body), ("buttons", variant.buttons))
-                if sources
-            }
-            return {"type": "template", "template": variant.template, "language": variant.language, **parts}
+def _invalid(within: str, location: Sequence[int | str], error: ValidationError) -> Invalid:
+    """Return the first violation as an error of ours, in a field that is written as in ``variants[0].text``."""
+    where = within
+    for number, part in enumerate(location):
+        name = FIELDS.get(str(part), part) if number == 0 else part
+        where += f"[{part}]" if isinstance(part, int) else f".{name}"
+    problem = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+    return Invalid(where.lstrip(".") or within, problem[:1].lower() + problem[1:], remedy=_REMEDY)

@@ -8,7 +8,7 @@ from typing import Final
 from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE, Policy
 
 #: A number that was late (a slow tick, a full lane) makes up for at most this much.
-_CATCH_UP: Final = timedelta(seconds=1)
+CATCH_UP: Final = timedelta(seconds=1)
 _DAY: Final = timedelta(days=1)
 
 
@@ -49,7 +49,7 @@ def budget(state: NumberState, policy: Policy, *, now: datetime, chance: Callabl
     """
     room = policy.window - state.open
     limit, because = daily_limit(state, policy)
-    count, next_at = 0, max(state.next_at, now - _CATCH_UP)
+    count, next_at = 0, max(state.next_at, now - CATCH_UP)
     while next_at <= now and count < room and (limit is None or count < limit):
         next_at += gap(policy, chance())
         count += 1
