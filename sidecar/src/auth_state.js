@@ -1,20 +1,12 @@
 // Baileys' authentication state in PostgreSQL: one sealed row a key, one fenced transaction a commit.
-import { BufferJSON, initAuthCreds, proto } from 'baileys';
+import { initAuthCreds, proto } from 'baileys';
 
 import { fenced } from './leases.js';
 
-/**
- * @param {import('pg').Pool} pool
- * @param {{instanceId: string, organizationId: string, fence: string}} lease
- * @param {ReturnType<typeof import('./sealing.js').sealing>} seal
- * @param {(error: Error) => void} onFailure called before the error goes on to Baileys, which would answer for it
- */
+/** @param {(error: Error) => void} onFailure called before the error goes on to Baileys, which would answer for it */
 export async function authState(pool, lease, seal, onFailure) {
   const { instanceId, organizationId } = lease;
   let retired = false;
-  const mustNotBeRetired = () => {
-    if (retired) throw new Error('the socket was closed');
-  };
   const told = async work => {
     try {
       return await work();
@@ -23,9 +15,12 @@ export async function authState(pool, lease, seal, onFailure) {
       throw error;
     }
   };
+  const commit = work => told(() => fenced(pool, lease, client => {
+    if (retired) throw new Error('the socket was closed'); // asked under the row's lock, which a wipe holds before
+    return work(client);
+  }));
   const { rows } = await pool.query('SELECT creds FROM baileys_sessions WHERE instance_id = $1', [instanceId]);
-  const stored = rows[0]?.creds;
-  const creds = stored ? JSON.parse(seal.open(stored, instanceId, 'creds'), BufferJSON.reviver) : initAuthCreds();
+  const creds = rows[0]?.creds ? seal.open(rows[0].creds, instanceId, 'creds') : initAuthCreds();
   return {
     creds,
     /** Store nothing more: a socket that was closed goes on for a while, and must not bring back what was wiped. */
@@ -36,30 +31,27 @@ export async function authState(pool, lease, seal, onFailure) {
         const found = await pool.query('SELECT id, value FROM baileys_keys WHERE instance_id = $1 AND type = $2 AND id = ANY ($3)', [instanceId, type, ids]);
         return Object.fromEntries(found.rows.map(({ id, value }) => [id, revived(type, seal.open(value, instanceId, type, id))]));
       }),
-      set: data => told(() => fenced(pool, lease, async client => {
-        mustNotBeRetired(); // asked under the row's lock, which a wipe holds before
-        for (const [type, entries] of Object.entries(data)) {
-          const all = Object.entries(entries);
-          const gone = all.filter(([, value]) => !value).map(([id]) => id);
-          const kept = all.filter(([, value]) => value);
-          const values = kept.map(([id, value]) => seal.seal(JSON.stringify(value, BufferJSON.replacer), instanceId, type, id));
-          if (gone.length) await client.query('DELETE FROM baileys_keys WHERE instance_id = $1 AND type = $2 AND id = ANY ($3)', [instanceId, type, gone]);
-          if (!kept.length) continue;
-          await client.query(
-            `INSERT INTO baileys_keys (instance_id, organization_id, type, id, value)
-             SELECT $1, $2, $3, * FROM unnest($4::text[], $5::bytea[])
-             ON CONFLICT (instance_id, type, id) DO UPDATE SET value = excluded.value`,
-            [instanceId, organizationId, type, kept.map(([id]) => id), values],
-          );
+      set: data => commit(async client => {
+        const all = Object.entries(data).flatMap(([type, entries]) => Object.entries(entries).map(([id, value]) => ({ type, id, value })));
+        const [gone, kept] = [all.filter(({ value }) => !value), all.filter(({ value }) => value)];
+        const names = entries => [entries.map(({ type }) => type), entries.map(({ id }) => id)];
+        if (gone.length) {
+          await client.query('DELETE FROM baileys_keys WHERE instance_id = $1 AND (type, id) IN (SELECT * FROM unnest($2::text[], $3::text[]))', [instanceId, ...names(gone)]);
         }
-      })),
+        if (!kept.length) return;
+        await client.query(
+          `INSERT INTO baileys_keys (instance_id, organization_id, type, id, value)
+           SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::bytea[])
+           ON CONFLICT (instance_id, type, id) DO UPDATE SET value = excluded.value`,
+          [instanceId, organizationId, ...names(kept), kept.map(({ type, id, value }) => seal.seal(value, instanceId, type, id))],
+        );
+      }),
     },
     /** Store the credentials; `paired` says that the phone has let us in. */
-    save: () => told(() => fenced(pool, lease, async client => {
-      mustNotBeRetired();
-      const sealed = seal.seal(JSON.stringify(creds, BufferJSON.replacer), instanceId, 'creds');
-      await client.query('UPDATE baileys_sessions SET creds = $2, paired = $3, updated_at = now() WHERE instance_id = $1', [instanceId, sealed, Boolean(creds.account)]);
-    })),
+    save: () => commit(client => client.query(
+      'UPDATE baileys_sessions SET creds = $2, paired = $3, updated_at = now() WHERE instance_id = $1',
+      [instanceId, seal.seal(creds, instanceId, 'creds'), Boolean(creds.account)],
+    )),
   };
 }
 
@@ -72,7 +64,4 @@ export async function wipe(pool, lease) {
   });
 }
 
-function revived(type, plain) {
-  const value = JSON.parse(plain, BufferJSON.reviver);
-  return type === 'app-state-sync-key' ? proto.Message.AppStateSyncKeyData.fromObject(value) : value;
-}
+const revived = (type, value) => (type === 'app-state-sync-key' ? proto.Message.AppStateSyncKeyData.fromObject(value) : value);

@@ -1,19 +1,7 @@
 // The numbers of this process: takes free ones, prolongs its leases, and lets go of a number that it lost.
-import { write } from './log.js';
 import { Line } from './line.js';
-
-export class Elsewhere extends Error {
-  constructor(instanceId, owner) {
-    super(`${instanceId} is held by another sidecar`);
-    this.owner = owner;
-  }
-}
-
-export class Unknown extends Error {
-  constructor(instanceId) {
-    super(`no such Baileys instance: ${instanceId}`);
-  }
-}
+import { write } from './log.js';
+import { Refused } from './refusals.js';
 
 export class Fleet {
   #deps;
@@ -21,6 +9,7 @@ export class Fleet {
   #taking = new Map();
   #timer;
   #ticking;
+  #stopping = false;
 
   constructor(deps) {
     this.#deps = deps;
@@ -32,51 +21,45 @@ export class Fleet {
 
   async start() {
     await this.#tick();
-    this.#schedule();
+    this.#timer = setInterval(() => (this.#ticking ??= this.#tick().finally(() => (this.#ticking = undefined))), this.#deps.settings.leaseMs / 3);
   }
 
   async stop() {
-    this.stopping = true;
-    clearTimeout(this.#timer);
+    this.#stopping = true;
+    clearInterval(this.#timer);
     await this.#ticking;
     await Promise.all([...this.#lines.values()].map(async line => {
       await line.stop();
-      await this.#deps.leases.release(line.instanceId, line.fence);
+      await this.#deps.leases.release(line);
     }));
     this.#lines.clear();
   }
 
-  /** The line of a number that we hold; throws `Elsewhere` or `Unknown`. */
-  async held(instanceId) {
-    const line = this.#lines.get(instanceId);
-    if (line) return line;
-    const row = await this.#take(instanceId);
-    if (row) return row;
-    const owner = await this.#deps.leases.holder(instanceId);
-    if (owner) throw new Elsewhere(instanceId, owner);
-    throw new Unknown(instanceId);
-  }
-
-  /** The line of a number that is to be connected, made if it is new. */
-  async enrolled(organizationId, instanceId) {
-    if (!(await this.#deps.leases.enrol(organizationId, instanceId))) throw new Unknown(instanceId);
-    return this.held(instanceId);
-  }
-
-  #take(instanceId) {
+  /**
+   * The line of a number that we hold, or that is free; `Refused`, with the owner if another holds it. Given the
+   * organization, a number that is new is made.
+   */
+  async held(instanceId, organizationId) {
+    if (organizationId) await this.#deps.leases.enrol(organizationId, instanceId);
+    const held = this.#lines.get(instanceId);
+    if (held) return held;
     // Two requests at once take it once.
-    if (!this.#taking.has(instanceId)) {
-      const taken = this.#deps.leases.take(instanceId).then(row => row && this.#add(row)).finally(() => this.#taking.delete(instanceId));
-      this.#taking.set(instanceId, taken);
-    }
-    return this.#taking.get(instanceId);
+    if (!this.#taking.has(instanceId)) this.#taking.set(instanceId, this.#take(instanceId).finally(() => this.#taking.delete(instanceId)));
+    const taken = await this.#taking.get(instanceId);
+    if (taken) return taken;
+    const owner = await this.#deps.leases.holder(instanceId);
+    throw owner ? new Refused('held_elsewhere', { status: 421, owner }) : new Refused('unknown_instance', { status: 404 });
+  }
+
+  async #take(instanceId) {
+    const row = await this.#deps.leases.take(instanceId);
+    return row && this.#add(row);
   }
 
   async #add(row) {
-    const line = new Line(row, this.#deps);
+    const line = new Line(row, this.#deps, () => this.#drop(line));
     this.#lines.set(row.instance_id, line);
-    line.on('lost', () => this.#drop(line));
-    await line.start();
+    await line.start(row);
     return line;
   }
 
@@ -89,28 +72,21 @@ export class Fleet {
 
   async #tick() {
     const { leases, settings } = this.#deps;
+    const lines = [...this.#lines.values()];
     try {
       const asked = Date.now();
-      const mine = await leases.renew([...this.#lines.values()]);
-      for (const line of [...this.#lines.values()]) {
+      const mine = await leases.renew(lines);
+      for (const line of lines) {
         if (mine.has(line.instanceId)) line.leasedUntil = asked + settings.leaseMs;
-        else if (line.leasedUntil < asked + settings.leaseMs) this.#drop(line);
+        else this.#drop(line);
         line.check();
       }
       const room = settings.capacity - this.#lines.size;
-      if (room > 0 && !this.stopping) for (const row of await leases.takeFree(room, [...this.#lines.keys()])) await this.#add(row);
+      if (room > 0 && !this.#stopping) for (const row of await leases.takeFree(room, [...this.#lines.keys()])) await this.#add(row);
     } catch (error) {
       write('warning', 'lease.unrenewed', { reason: error.message });
       // Unable to ask for as long as a lease lasts, we must think that others have taken over.
-      for (const line of [...this.#lines.values()]) if (line.leasedUntil < Date.now()) this.#drop(line);
+      for (const line of lines) if (line.leasedUntil < Date.now()) this.#drop(line);
     }
-  }
-
-  #schedule() {
-    this.#timer = setTimeout(() => {
-      this.#ticking = this.#tick().finally(() => {
-        if (!this.stopping) this.#schedule();
-      });
-    }, this.#deps.settings.leaseMs / 3);
   }
 }

@@ -6,34 +6,58 @@ const NOT_WRITTEN = new Set(['protocolMessage', 'senderKeyDistributionMessage', 
 const OURS = /^3EB0[0-9A-F]{18}$/;
 const RECEIPTS = { '': 'delivered', delivery: 'delivered', read: 'read', played: 'read' };
 
-/** The content of a decrypted message, or undefined if a person would see nothing of it. @param {Uint8Array} padded */
+/** The digits of a JID. */
+export const user = jid => jid?.split('@')[0].split(':')[0];
+
+/** The content of a decrypted message, in the shape that the Cloud API has too, or undefined if a person would see nothing. */
 export function contentOf(padded) {
-  const message = proto.Message.decode(unpadRandomMax16(padded));
-  if (message.deviceSentMessage) return undefined; // our own, told by the number's phone
+  const message = decoded(padded);
+  if (!message || message.deviceSentMessage) return undefined; // the latter is our own, told by the number's phone
   const inner = normalizeMessageContent(message) ?? {};
   const kind = getContentType(inner);
   if (!kind || NOT_WRITTEN.has(kind)) return undefined;
   const part = inner[kind];
-  if (kind === 'conversation') return { type: 'text', text: part };
-  if (kind === 'extendedTextMessage') return { type: 'text', text: part.text ?? '' };
-  if (kind === 'reactionMessage') return { type: 'reaction', emoji: part.text ?? '', message_id: part.key?.id };
-  if (kind === 'locationMessage') return { type: 'location', latitude: part.degreesLatitude, longitude: part.degreesLongitude, name: part.name || undefined };
-  if (MEDIA[kind]) return media(MEDIA[kind], part);
-  return { type: kind.replace(/Message(V\d)?$/, '') || 'unknown' };
+  const context = part.contextInfo?.stanzaId && { context: { id: part.contextInfo.stanzaId } };
+  return { ...described(kind, part), ...context };
 }
 
-/**
- * What of a stanza the journal keeps. A group's content gets another type: nothing may answer a group by mistake.
- * @param {Record<string, string>} attrs
- */
+function decoded(padded) {
+  try {
+    return proto.Message.decode(unpadRandomMax16(padded));
+  } catch {
+    return undefined; // Baileys reads the same bytes next, fails, and the line raises the alert
+  }
+}
+
+function described(kind, part) {
+  if (kind === 'conversation') return { type: 'text', text: part };
+  if (kind === 'extendedTextMessage') return { type: 'text', text: part.text ?? '' };
+  if (kind === 'reactionMessage') return { type: 'reaction', reaction: { emoji: part.text ?? '', message_id: part.key?.id } };
+  if (kind === 'locationMessage') return { type: 'location', location: { latitude: part.degreesLatitude, longitude: part.degreesLongitude, name: part.name || undefined } };
+  const type = MEDIA[kind];
+  if (!type) return { type: kind.replace(/Message(V\d)?$/, '') || 'unknown' };
+  const base64 = bytes => Buffer.from(bytes ?? []).toString('base64');
+  const where = { type, path: part.directPath, key: base64(part.mediaKey), mime: part.mimetype };
+  const said = {
+    // All that it takes to fetch and decrypt the file, as `gateways/baileys/downloads.py` reads it.
+    id: where.path && where.key && Buffer.from(JSON.stringify(where)).toString('base64url'),
+    caption: part.caption,
+    mime_type: part.mimetype,
+    filename: part.fileName,
+    size: Number(part.fileLength ?? 0),
+    sha256: base64(part.fileSha256),
+  };
+  return { type, [type]: Object.fromEntries(Object.entries(said).filter(([, value]) => value)) };
+}
+
+/** What of a stanza the journal keeps. A group's content gets another type: nothing may answer a group by mistake. */
 export function envelope(attrs, content) {
   const isGroup = attrs.from.endsWith('@g.us');
   const author = attrs.participant || attrs.from;
-  const isHidden = author.endsWith('@lid');
   return {
     messageId: attrs.id,
     author,
-    number: isHidden ? attrs.participant_pn || attrs.sender_pn : author,
+    number: author.endsWith('@lid') ? attrs.participant_pn || attrs.sender_pn : author,
     sentAt: Number(attrs.t) * 1000,
     name: attrs.notify,
     content: isGroup ? { ...content, type: `group_${content.type}`, group: attrs.from } : content,
@@ -42,10 +66,8 @@ export function envelope(attrs, content) {
 
 /** Whether a person wrote it to this number or one of its groups: no status update, channel or echo. */
 export function isWritten(attrs, me) {
-  const user = jid => jid?.split('@')[0].split(':')[0];
-  const author = attrs.participant || attrs.from;
-  if (!/@(s\.whatsapp\.net|lid|g\.us)$/.test(attrs.from)) return false;
-  return ![user(me?.id), user(me?.lid)].includes(user(author));
+  const author = user(attrs.participant || attrs.from);
+  return /@(s\.whatsapp\.net|lid|g\.us)$/.test(attrs.from) && author !== user(me?.id) && author !== user(me?.lid);
 }
 
 /** The receipts in a `receipt` stanza for messages that we sent, with the time that the server gives. */
@@ -55,16 +77,4 @@ export function receiptsOf({ attrs, content }) {
   const list = Array.isArray(content) ? content.flatMap(node => (Array.isArray(node.content) ? node.content : [])) : [];
   const ids = [attrs.id, ...list.map(item => item.attrs?.id)].filter(id => OURS.test(id ?? ''));
   return [...new Set(ids)].map(messageId => ({ messageId, status, at: Number(attrs.t) * 1000 || Date.now() }));
-}
-
-function media(type, part) {
-  const said = {
-    type,
-    caption: part.caption || undefined,
-    mime_type: part.mimetype || undefined,
-    file_name: part.fileName || undefined,
-    bytes: part.fileLength ? Number(part.fileLength) : undefined,
-    sha256: part.fileSha256?.length ? Buffer.from(part.fileSha256).toString('hex') : undefined,
-  };
-  return Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined));
 }

@@ -6,15 +6,12 @@ import { contentOf, envelope, isWritten, receiptsOf } from './reading.js';
 
 const NOTHING = writeRandomPadMax16(new Uint8Array());
 
-/**
- * @param {{instanceId: string, auth: object, settings: object, die: (at: string) => void, keep: (chat: string, entry: object) => Promise<void>,
- *   isKnown: (attrs: object) => Promise<boolean>, onReceipt: (receipt: object) => void, onStanza: () => void, sentText: (id: string) => Promise<string|undefined>}} given
- */
-export function openSocket({ instanceId, auth, settings, die, keep, isKnown, onReceipt, onStanza, sentText }) {
-  const logger = quietLogger(instanceId);
+/** Open the socket of a line, which hears of each stanza , and keeps each message before its keys move on. */
+export function openSocket(line, auth, { settings, die, pool, inbound }) {
+  const logger = quietLogger(line.instanceId);
   /** Which stanza a ciphertext came in: Baileys hands the decryption the ciphertext alone. */
   const stanzas = new WeakMap();
-  if (settings.waRoot) WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(settings.waRoot, 'hex');
+  if (settings.whatsappRoot) WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(settings.whatsappRoot, 'hex');
 
   const makeSignalRepository = (state, log, lookUp) => {
     const repository = DEFAULT_CONNECTION_CONFIG.makeSignalRepository(state, log, lookUp);
@@ -34,7 +31,7 @@ export function openSocket({ instanceId, auth, settings, die, keep, isKnown, onR
       } catch (error) {
         // Delivered again because its receipt was lost, while the ratchet had moved on: nothing is missing, and asking
         // its sender for it once more would be wrong. Read as nothing, it gets its receipt.
-        if (attrs && (await isKnown(attrs))) return NOTHING;
+        if (attrs && (await inbound.knows(line.instanceId, attrs))) return NOTHING;
         throw error;
       }
     };
@@ -45,11 +42,11 @@ export function openSocket({ instanceId, auth, settings, die, keep, isKnown, onR
   };
 
   const record = async (repository, attrs, plain) => {
-    const content = attrs && isWritten(attrs, auth.creds.me) && readable(plain);
+    const content = attrs && isWritten(attrs, auth.creds.me) && contentOf(plain);
     if (!content) return false;
     const entry = envelope(attrs, content);
     entry.number ??= (await repository.lidMapping.getPNForLID(entry.author)) ?? undefined;
-    await keep(attrs.from, entry);
+    await line.keep(attrs.from, entry);
     return true;
   };
 
@@ -57,7 +54,7 @@ export function openSocket({ instanceId, auth, settings, die, keep, isKnown, onR
     auth: { creds: auth.creds, keys: makeCacheableSignalKeyStore(auth.keys, logger) },
     logger,
     makeSignalRepository,
-    ...(settings.waUrl ? { waWebSocketUrl: settings.waUrl } : {}),
+    ...(settings.whatsappUrl ? { waWebSocketUrl: settings.whatsappUrl } : {}),
     browser: ['Berrante', 'Chrome', '1.0'],
     markOnlineOnConnect: false, // or the phone would stop notifying its owner
     syncFullHistory: false,
@@ -66,27 +63,20 @@ export function openSocket({ instanceId, auth, settings, die, keep, isKnown, onR
     defaultQueryTimeoutMs: settings.ackMs,
     // Our own storage errors end the link at once; Baileys must not try on for half a minute meanwhile.
     transactionOpts: { maxCommitRetries: 1, delayBetweenTriesMs: 0 },
-    getMessage: async key => {
-      const text = key.fromMe ? await sentText(key.id) : undefined;
-      return text === undefined ? undefined : { conversation: text };
+    // A recipient's phone that could not decrypt asks once more. Younger messages Baileys remembers itself.
+    getMessage: async ({ id }) => {
+      const { rows } = await pool.query(`SELECT content->>'text' AS text FROM messages WHERE instance_id = $1 AND wire_id = $2 AND direction = 'out'`, [line.instanceId, id]);
+      return rows[0]?.text ? { conversation: rows[0].text } : undefined;
     },
   });
   socket.ws.prependListener('CB:message', ({ attrs, content }) => {
-    onStanza();
+    line.unheardSince = undefined;
     for (const node of Array.isArray(content) ? content : []) if (node.tag === 'enc' && node.content) stanzas.set(node.content, attrs);
   });
   // Read here, a receipt is seen whether Baileys tells it by itself or merges it into a message's event.
   socket.ws.prependListener('CB:receipt', node => {
-    onStanza();
-    receiptsOf(node).forEach(onReceipt);
+    line.unheardSince = undefined;
+    for (const receipt of receiptsOf(node)) inbound.handleReceipt(line, receipt).catch(error => line.alert('receipt_lost', error.message));
   });
   return socket;
-}
-
-function readable(plain) {
-  try {
-    return contentOf(plain);
-  } catch {
-    return undefined; // Baileys reads the same bytes next, fails, and the line raises the alert
-  }
 }

@@ -1,17 +1,22 @@
 // How a number stands with WhatsApp, told once per change: connected, disconnected, or restricted. Who reads it compares
 // with what was told before this process, so that a restart tells nothing twice.
-import { offline } from './refusals.js';
+const WHY = {
+  absent: 'the number is not paired: connect it',
+  logged_out: 'the number was unlinked on its phone: connect it again',
+  banned: 'WhatsApp refuses the number',
+  elsewhere: 'another client uses this session: end it, then connect again',
+};
 
 export class Standing {
   #line;
-  #jobs;
+  #inbound;
   #newChats;
   #told;
   #isKnown = false;
 
-  constructor(line, jobs, newChats) {
+  constructor(line, inbound, newChats) {
     this.#line = line;
-    this.#jobs = jobs;
+    this.#inbound = inbound;
     this.#newChats = newChats;
   }
 
@@ -31,7 +36,7 @@ export class Standing {
 
   /** The link will not come back by itself, or was told to end. */
   ended(state) {
-    if (state !== 'expired') this.#tell(state === 'banned' ? 'restricted' : 'disconnected', state === 'absent' ? 'not_paired' : state, offline(this.#line.status).message);
+    if (state !== 'expired') this.#tell(state === 'banned' ? 'restricted' : 'disconnected', state === 'absent' ? 'not_paired' : state, WHY[state]);
   }
 
   /** The link is down, and does not come back at once. One that is back at the first try was not away for its users. */
@@ -42,6 +47,6 @@ export class Standing {
   #tell(state, code = null, reason = null, until = null) {
     if (state === this.#told) return;
     this.#told = state;
-    this.#jobs.handleConnection(this.#line, { state, code, reason, until }).catch(error => this.#line.alert('connection_untold', error.message));
+    this.#inbound.handleConnection(this.#line, { state, code, reason, until }).catch(error => this.#line.alert('connection_untold', error.message));
   }
 }

@@ -7,7 +7,7 @@ test('a message that is journaled while the last look comes back empty does not 
   const added = Promise.withResolvers();
   const kept = [];
   let looks = 0;
-  const journal = {
+  const inbound = {
     oldest: async () => {
       const found = [...kept];
       await found;
@@ -18,9 +18,9 @@ test('a message that is journaled while the last look comes back empty does not 
       return found;
     },
     forget: async () => kept.pop(),
+    handleIncomingMessage: async (_, entry) => added.resolve(entry.messageId),
   };
-  const jobs = { handleIncomingMessage: async (_, entry) => added.resolve(entry.messageId) };
-  const line = new Line({ instance_id: 'sales' }, { settings: { leaseMs: 1 }, journal, jobs, die: () => {} });
+  const line = new Line({ instance_id: 'sales' }, { settings: { leaseMs: 1 }, inbound, die: () => {} });
 
   line.drain();
 

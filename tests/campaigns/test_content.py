@@ -14,6 +14,7 @@ from berrante.gateways.protocol import MediaContent, MediaKind, TemplateContent
 from berrante.messaging.campaigns.content import Content, RenderFailed, Shares, TemplateInvalid
 from berrante.messaging.campaigns.content.template import Template
 from berrante.messaging.errors import Invalid
+from berrante.messaging.messages.bodies import refusal
 from berrante.messaging.messages.content import outgoing
 
 ANA = {"name": "Ana", "first_name": "Ana", "phone": "+5581999990001", "language": "pt", "tags": ["vip"]}
@@ -168,6 +169,10 @@ def test_a_file_is_named_by_address_or_by_upload_and_its_caption_is_rendered() -
     )
     assert content.uploads == {"content.variants[0].media_id": UPLOAD}
     assert content.kinds == {"media": "content.variants[0].type", "text": "content.variants[1].type"}
+    linked = Content.read({"variants": [{"type": "media", "kind": "image", "url": "https://shop.example/1.png"}]})
+    assert refusal("baileys", "media") is None
+    assert [refusal("baileys", kind) is None for kind in linked.kinds] == [True, False]
+    assert linked.kinds["media by address"] == "content.variants[0].url"
 
 
 def test_what_only_a_contact_can_make_wrong_is_said_when_it_is_rendered() -> None:

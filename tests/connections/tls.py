@@ -31,6 +31,9 @@ class Certificates:
         context.load_cert_chain(self.chain, self.key)
         return context
 
+    def client_context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.authority)
+
 
 def certificates(folder: Path, *, host: str = "127.0.0.1") -> Certificates:
     """Make an authority and a certificate for ``host``."""

@@ -87,14 +87,14 @@ async def test_a_gateway_that_cannot_send_a_kind_refuses_it_by_name(application:
     ours = await tenant(application)
     await application.instances.create(organization_id=ours.id, id="web", gateway="baileys")
     place = {"to": TO, "type": "location", "latitude": 1, "longitude": 2}
-    answered = {"to": TO, "type": "text", "text": "x", "reply_to": str(uuid4())}
+    linked = {"to": TO, "type": "media", "kind": "image", "url": "https://example.com/a.png"}
     async with client_of(application) as client:
         client.headers.update(ours.headers)
-        answers = [await client.post("/v1/instances/web/messages", json=body) for body in (place, answered)]
+        answers = [await client.post("/v1/instances/web/messages", json=body) for body in (place, linked)]
     errors = [answer.json()["error"] for answer in answers]
     assert [(error["code"], error["field"]) for error in errors] == [
         ("content_not_supported", "type"),
-        ("content_not_supported", "reply_to"),
+        ("content_not_supported", "url"),
     ]
 
 
@@ -190,4 +190,4 @@ async def test_a_message_quotes_another_of_its_conversation_alone(application: A
         elsewhere = await client.post(PATH, json=quoted | {"to": "+5511987654322"})
         assert (elsewhere.status_code, elsewhere.json()["error"]["field"]) == (422, "reply_to")
         (message,) = [each for each in await application.messages.list(ours.id) if each.direction == "out"]
-    assert message.content["context"] == {"id": asked.wire_id}
+    assert message.content["context"] == {"id": asked.wire_id, "ours": False, "text": "Where is it?"}

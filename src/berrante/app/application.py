@@ -27,6 +27,7 @@ from berrante.gateways.simulator import Latency, Simulator
 from berrante.messaging.api_keys import ApiKeys
 from berrante.messaging.audit import AuditLog
 from berrante.messaging.automations import Automations
+from berrante.messaging.baileys.strangers import Strangers
 from berrante.messaging.campaigns import CampaignAccount, Campaigns
 from berrante.messaging.cloud_numbers import CloudNumbers
 from berrante.messaging.contact_imports import ContactImports
@@ -102,7 +103,10 @@ class Application:
         trace_database(database.engine, tracing)
         self.metrics = Metrics(version=__version__)
         self.sidecars = sidecars
-        gateways: tuple[Gateway, ...] = (self.simulator, self.cloud, BaileysGateway(sidecars))
+        self.baileys = BaileysGateway(
+            sidecars, self.media, is_cold=Strangers(database).is_cold, clock=connection.now_ms
+        )
+        gateways: tuple[Gateway, ...] = (self.simulator, self.cloud, self.baileys)
         self.gateways: Mapping[str, Gateway] = {
             gateway.name: measured(traced_gateway(gateway, tracing), self.metrics) for gateway in gateways
         }
@@ -194,6 +198,7 @@ class Application:
                     yield application
                 finally:
                     await application.cloud.close()
+                    await application.baileys.close()
                     await application.media.close()
             finally:
                 await database.close()

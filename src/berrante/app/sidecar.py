@@ -6,12 +6,13 @@ import contextlib
 import os
 import secrets
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import exists, select
 
-from berrante.gateways.baileys import BaileysError, SidecarProcess, Sidecars
+from berrante.gateways.baileys import BaileysError, Configuration, JobOptions, SidecarProcess, Sidecars, of_tests
 from berrante.messaging.instances.models import instances
 from berrante.messaging.outage import is_away
 from berrante.settings import Settings, SettingsInvalid
@@ -20,11 +21,9 @@ from berrante.telemetry import events
 if TYPE_CHECKING:
     from berrante.app.application import Application
 
-#: What the sidecar reads under the same names as we do.
+#: What the sidecar is told under the names of our settings.
 _SHARED: Final = ("host", "port", "capacity", "lease_ms", "ack_ms", "silent_ms", "backoff_ms", "backoff_cap_ms")
-_JOBS: Final = ("attempts", "backoff_delay_ms", "keep_completed_age_s", "keep_completed_count")
 _LOOK_S: Final = 2.0
-_FAILED: Final = ("keep_failed_age_s", "keep_failed_count")
 
 
 def open_sidecars(settings: Settings) -> Sidecars:
@@ -79,15 +78,17 @@ async def _run(process: SidecarProcess, *, until: asyncio.Event) -> None:
 def _process(application: "Application") -> SidecarProcess:
     settings = application.settings
     message = settings.queue("message")
-    environment = {
-        "REDIS_URL": application.engines.redis_url,
-        "DATABASE_URL": application.engines.database_url,
-        "BERRANTE_QUEUE_PREFIX": settings.queue_prefix,
-        "BERRANTE_BAILEYS_TOKEN": _token(settings),
-        "BERRANTE_BAILEYS_KEY": _key(settings),
-    }
-    environment |= {f"BERRANTE_BAILEYS_{name.upper()}": str(getattr(settings.baileys, name)) for name in _SHARED}
-    environment |= {f"BERRANTE_MESSAGE_{name.upper()}": str(getattr(message, name)) for name in (*_JOBS, *_FAILED)}
+    configuration = Configuration(
+        redis_url=application.engines.redis_url,
+        database_url=application.engines.database_url,
+        queue_prefix=settings.queue_prefix,
+        token=_token(settings),
+        key=_key(settings),
+        job=JobOptions(**{field.name: getattr(message, field.name) for field in fields(JobOptions)}),
+        **{name: getattr(settings.baileys, name) for name in _SHARED},
+        **of_tests(os.environ),
+    )
+    environment = configuration.environment()
     return SidecarProcess(environment, data_dir=settings.data_dir.resolve(), listener=_log)
 
 
@@ -142,16 +143,16 @@ def _kept(file: Path, fresh: str) -> str:
     return file.read_text()
 
 
-def _log(level: str, event: str, fields: Mapping[str, Any]) -> None:
-    detail = fields.get("reason") or fields.get("note") or fields.get("state") or fields.get("detail")
+def _log(level: str, event: str, said: Mapping[str, Any]) -> None:
+    detail = said.get("reason") or said.get("note") or said.get("state") or said.get("detail")
     match event:
         case "ready":
-            events.SIDECAR_READY(url=fields["url"], pid=fields["pid"], numbers=fields["numbers"])
+            events.SIDECAR_READY(url=said["url"], pid=said["pid"], numbers=said["numbers"])
         case "sidecar.died":
-            events.SIDECAR_DIED(restart_in_ms=fields["restart_in_ms"])
+            events.SIDECAR_DIED(restart_in_ms=said["restart_in_ms"])
         case "alert":
-            events.SIDECAR_ALERT(**fields)
+            events.SIDECAR_ALERT(**said)
         case _ if level in {"warning", "error"}:
-            events.SIDECAR_TROUBLE(what=event, instance_id=fields.get("instance_id"), detail=detail)
+            events.SIDECAR_TROUBLE(what=event, instance_id=said.get("instance_id"), detail=detail)
         case _:
-            events.SIDECAR_SAID(what=event, instance_id=fields.get("instance_id"), detail=detail)
+            events.SIDECAR_SAID(what=event, instance_id=said.get("instance_id"), detail=detail)

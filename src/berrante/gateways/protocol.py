@@ -33,12 +33,21 @@ from berrante.gateways.content import (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Quoted:
+    """What a message that is answered was: ``ours`` if we sent it, and its words, as far as it had any."""
+
+    ours: bool
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OutboundMessage:
     """One message to send.
 
     ``to`` is what the gateway addresses (E.164 digits with ``+``). ``wire_id`` was chosen by us and stored before the
     send; sending the same ``wire_id`` twice must show the contact one message wherever the gateway can promise that.
-    ``reply_to`` is WhatsApp's own id of the message that this one answers; a reaction has none.
+    ``reply_to`` is WhatsApp's own id of the message that this one answers; a reaction has none. ``quoted`` is that
+    message, where it is known: the Cloud API needs the id alone, WhatsApp Web shows what it is given.
     """
 
     organization_id: UUID
@@ -48,6 +57,7 @@ class OutboundMessage:
     to: str
     content: Content
     reply_to: str | None = None
+    quoted: Quoted | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -237,6 +247,7 @@ __all__ = [
     "Parsed",
     "Phone",
     "Place",
+    "Quoted",
     "ReactionContent",
     "Receipt",
     "ReceiptStatus",

@@ -107,7 +107,7 @@ class DemoSettings(BaseModel):
 
 
 class BaileysSettings(BaseModel):
-    """The sidecar that holds numbers with Baileys; it reads the same variables."""
+    """The sidecar that holds numbers with Baileys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -10,6 +10,7 @@ const ORDERS = {
   '/admin/close': (server, { user, code }) => server.close(user, code),
   '/admin/notify': (server, { user, op, data }) => server.notify(user, op, data),
   '/admin/tells': (server, { tells }) => (server.tells = tells),
+  '/admin/forget-files': server => server.media.forget(),
   '/admin/ledger': server => server.ledger.list(),
   '/admin/receipts': server => server.receipts,
   '/admin/account': (server, { user }) => {

@@ -178,9 +178,9 @@ export class Connection {
     if (fault.kind === 'drop_before') return this.drop();
     const ack = more => this.send(node('ack', { class: 'message', id, from: to, t: seconds(), ...more }));
     // Read even when refused: the keys have moved on.
-    const text = await this.#read(stanza, contact);
+    const seen = await this.#read(stanza, contact);
     if (fault.kind === 'refuse') return ack({ error: String(fault.code) });
-    if (contact && text !== undefined) this.#server.shown(this.account, contact, id, text);
+    if (contact && seen) this.#server.shown(this.account, contact, id, seen);
     if (fault.kind === 'drop_after') return this.drop();
     if (fault.kind === 'no_ack') return;
     if (fault.kind === 'slow') setTimeout(ack, fault.ms);
@@ -188,14 +188,21 @@ export class Connection {
   }
 
   async #read(stanza, contact) {
-    let text;
+    let seen;
     for (const to of children(child(stanza, 'participants'), 'to')) {
       const device = this.#server.deviceAt(to.attrs.jid);
       const enc = child(to, 'enc');
       if (!device) continue;
       const message = await device.decrypt(this.account, { type: enc.attrs.type, body: enc.content });
-      if (device === contact) text = message.conversation || message.extendedTextMessage?.text;
+      if (device === contact) seen = await this.#shown(message);
     }
-    return text;
+    return seen;
+  }
+  /** What its owner sees of a message: words, a file, and the message that it answers. */
+  async #shown(message) {
+    const part = message.extendedTextMessage ?? Object.values(message).find(value => value?.contextInfo) ?? {};
+    const { stanzaId, participant, quotedMessage } = part.contextInfo ?? {};
+    const quoted = stanzaId ? { id: stanzaId, participant, text: quotedMessage?.conversation ?? null } : null;
+    return { text: message.conversation || message.extendedTextMessage?.text || null, file: (await this.#server.media.shown(message)) ?? null, quoted };
   }
 }

@@ -3,11 +3,11 @@ export class Ledger {
   #seen = new Map();
 
   /** Returns whether the contact had not seen it. */
-  show({ account, contact, id, text }) {
+  show({ account, contact, id, ...seen }) {
     const key = `${account} ${contact} ${id}`;
     const known = this.#seen.get(key);
     if (known) known.copies++;
-    else this.#seen.set(key, { account, contact, id, text, copies: 1 });
+    else this.#seen.set(key, { account, contact, id, ...seen, copies: 1 });
     return !known;
   }
 

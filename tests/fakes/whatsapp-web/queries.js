@@ -18,6 +18,8 @@ export function answer(server, account, iq) {
       return [node('list', children(first, 'user').map(({ attrs: { jid } }) => server.deviceAt(jid)?.bundle(jid) ?? node('user', [node('error', undefined, { code: '404' })], { jid })))];
     case 'usync get usync':
       return [node('usync', [node('list', children(child(first, 'list'), 'user').map(user => found(server, first, user)))], { sid: first.attrs.sid, index: '0', last: 'true' })];
+    case 'w:m set media_conn':
+      return [server.media.connection];
     case 'privacy get privacy':
       return [node('privacy', [node('category', undefined, { name: 'readreceipts', value: 'all' })])];
   }

@@ -8,6 +8,7 @@ import { Device } from './device.js';
 import { Faults } from './faults.js';
 import { Ledger } from './ledger.js';
 import { baileys, WebSocketServer } from './libraries.js';
+import { MediaHost } from './media.js';
 import { certified } from './noise.js';
 
 const { Curve, jidDecode } = baileys;
@@ -20,6 +21,7 @@ export class FakeWhatsApp {
   accounts = new Map();
   codes = new Map();
   faults = new Faults();
+  media = new MediaHost(this.faults);
   ledger = new Ledger();
   receipts = [];
   /** Whether contacts' phones tell that they got and read a message. */
@@ -35,6 +37,7 @@ export class FakeWhatsApp {
   }
 
   async listen(port = 0) {
+    await this.media.listen();
     await new Promise((resolve, reject) => this.#http.once('error', reject).listen(port, '127.0.0.1', resolve));
     return `http://127.0.0.1:${this.#http.address().port}`;
   }
@@ -72,7 +75,7 @@ export class FakeWhatsApp {
   }
 
   /**
-   * A contact writes. `copies` delivers the very same stanza more than once; `anew` encrypts the same message once more,
+   * A contact writes a `text`, a `file` or another `message`. `copies` delivers the very same stanza more than once; `anew` encrypts the same message once more,
    * as a phone does that was asked to; `hidden` shows the contact's LID in place of the number; `garbled` breaks it.
    */
   async write(order) {
@@ -90,10 +93,10 @@ export class FakeWhatsApp {
     await this.#deliver({ ...order, id, garbled: false, copies: 1, anew: false });
   }
 
-  async #deliver({ user, from, text, message, id, name = 'Contact', group, copies = 1, anew = false, hidden = false, unresolved = false, garbled = false }) {
+  async #deliver({ user, from, text, file, message, id, name = 'Contact', group, copies = 1, anew = false, hidden = false, unresolved = false, garbled = false }) {
     const account = this.account(user);
     const contact = this.contact(from);
-    const content = message ?? { conversation: text };
+    const content = message ?? (file ? await this.media.put(file) : { conversation: text });
     for (let round = 0; round < (anew ? 2 : 1); round++) {
       const enc = group ? await contact.encryptToGroup(account, group, content) : [await contact.encrypt(account, content)];
       if (garbled) enc.at(-1).content[enc.at(-1).content.length - 20] ^= 1; // in the ciphertext: what follows it is not checked
@@ -103,8 +106,8 @@ export class FakeWhatsApp {
     }
   }
 
-  shown(account, contact, id, text) {
-    const isNew = this.ledger.show({ account: account.user, contact: contact.user, id, text });
+  shown(account, contact, id, seen) {
+    const isNew = this.ledger.show({ account: account.user, contact: contact.user, id, ...seen });
     if (!isNew || !this.tells) return;
     this.tell({ user: account.user, from: contact.user, id });
     this.tell({ user: account.user, from: contact.user, id, type: 'read' });

@@ -16,6 +16,7 @@ from berrante.messaging.instances import Instances
 from berrante.messaging.organizations import Organizations
 from berrante.messaging.queues import open_queues
 from berrante.store import Database
+from tests.connections.tls import certificates
 from tests.gateways.baileys.fake_whatsapp import FakeWhatsApp, fake_whatsapp
 from tests.gateways.baileys.sidecar import Sidecar, sidecar
 from tests.messaging.gateway import ScriptedGateway
@@ -36,8 +37,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 
 @pytest_asyncio.fixture
-async def whatsapp(installed: Installed) -> AsyncIterator[FakeWhatsApp]:
-    async with fake_whatsapp(installed.node) as whatsapp:
+async def whatsapp(installed: Installed, tmp_path: Path) -> AsyncIterator[FakeWhatsApp]:
+    async with fake_whatsapp(installed.node, certificates(tmp_path / "tls")) as whatsapp:
         await whatsapp.contacts("5511999990001", "5511999990002")
         yield whatsapp
 
@@ -65,12 +66,12 @@ async def platform(connection: Connection, database_url: str, prefix: str) -> As
 def open_sidecar(
     installed: Installed, whatsapp: FakeWhatsApp, redis_url: str, database_url: str, prefix: str, tmp_path: Path
 ) -> OpenSidecar:
-    """Open a sidecar, with what the test sets in its environment."""
+    """Open a sidecar, with what the test sets."""
 
     @asynccontextmanager
-    async def opened(**environment: str) -> AsyncIterator[Sidecar]:
+    async def opened(**settings: object) -> AsyncIterator[Sidecar]:
         given = {"redis_url": redis_url, "database_url": database_url, "prefix": prefix}
-        async with sidecar(installed, whatsapp, data_dir=tmp_path, **given, **environment) as made:
+        async with sidecar(installed, whatsapp, data_dir=tmp_path, **given, **settings) as made:
             yield made
 
     return opened

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from tests.connections.tls import Certificates
 from tests.waiting import until
 
 MAIN = Path(__file__).parents[2] / "fakes" / "whatsapp-web" / "main.js"
@@ -22,6 +24,7 @@ class FakeWhatsApp:
 
     wa: str
     root: str
+    certificates: Certificates
     _client: httpx.AsyncClient
 
     async def order(self, name: str, /, **order: Any) -> Any:
@@ -37,7 +40,7 @@ class FakeWhatsApp:
 
     async def write(self, sender: str, text: str, **order: Any) -> str:
         """Let a contact write; returns the message's id."""
-        return str((await self.order("write", user=NUMBER, text=text, **order | {"from": sender}))["id"])
+        return str((await self.order("write", **{"user": NUMBER, "text": text} | order | {"from": sender}))["id"])
 
     async def fault(self, kind: str, **order: Any) -> None:
         await self.order("fault", kind=kind, **order)
@@ -62,17 +65,21 @@ class FakeWhatsApp:
 
 
 @asynccontextmanager
-async def fake_whatsapp(node: Path) -> AsyncIterator[FakeWhatsApp]:
+async def fake_whatsapp(node: Path, certificates: Certificates) -> AsyncIterator[FakeWhatsApp]:
     """Run the server for the time of the block."""
     process = await asyncio.create_subprocess_exec(
-        str(node), str(MAIN), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        str(node),
+        str(MAIN),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | {"TLS_CHAIN": str(certificates.chain), "TLS_KEY": str(certificates.key)},
     )
     assert process.stdout is not None
     assert process.stdin is not None
     try:
         said = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
-        async with httpx.AsyncClient(base_url=said["url"], timeout=20) as client:
-            yield FakeWhatsApp(wa=said["wa"], root=said["root"], _client=client)
+        async with httpx.AsyncClient(base_url=said["url"], timeout=60) as client:
+            yield FakeWhatsApp(wa=said["wa"], root=said["root"], certificates=certificates, _client=client)
     finally:
         process.stdin.close()
         await process.wait()

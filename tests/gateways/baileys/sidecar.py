@@ -9,12 +9,15 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from berrante.gateways.baileys import BaileysGateway, SidecarProcess, Sidecars
+from berrante.gateways.baileys import BaileysGateway, Configuration, SidecarProcess, Sidecars
 from berrante.gateways.baileys.installation import Installed
+from berrante.gateways.media import FolderMediaStore
+from berrante.messaging.baileys.strangers import Strangers
+from berrante.store import Database
 from tests.gateways.baileys.fake_whatsapp import FakeWhatsApp
 from tests.waiting import until
 
@@ -36,9 +39,10 @@ class Sidecar:
     """A sidecar that is watched, and started again when it dies."""
 
     process: SidecarProcess
-    environment: dict[str, str]
+    configuration: Configuration
     sidecars: Sidecars
     gateway: BaileysGateway
+    store: FolderMediaStore
     running: asyncio.Task[None]
     said: list[Line] = field(default_factory=list)
 
@@ -47,7 +51,11 @@ class Sidecar:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.environment['BERRANTE_BAILEYS_PORT']}"
+        return self.configuration.url
+
+    def live(self) -> None:
+        """Have it started again without the line on which it kills itself."""
+        self.process.environment |= replace(self.configuration, die_at=None).environment()
 
     async def ready(self) -> None:
         await asyncio.wait_for(self.process.ready.wait(), 60)
@@ -83,38 +91,44 @@ async def sidecar(
     database_url: str,
     prefix: str,
     data_dir: Path,
-    **environment: str,
+    **settings: Any,
 ) -> AsyncIterator[Sidecar]:
-    """Run a sidecar for the time of the block; ``environment`` goes before what tests usually set."""
-    port = free_port()
-    given = {
-        "REDIS_URL": redis_url,
-        "DATABASE_URL": database_url,
-        "BERRANTE_QUEUE_PREFIX": prefix,
-        "BERRANTE_BAILEYS_TOKEN": TOKEN,
-        "BERRANTE_BAILEYS_KEY": KEY,
-        "BERRANTE_BAILEYS_PORT": str(port),
-        "BERRANTE_BAILEYS_LEASE_MS": "3000",
-        "BERRANTE_BAILEYS_ACK_MS": "3000",
-        "BERRANTE_BAILEYS_BACKOFF_MS": "50",
-        "BERRANTE_BAILEYS_BACKOFF_CAP_MS": "400",
-        "SIDECAR_TEST": "1",
-        "SIDECAR_TEST_WA_URL": whatsapp.wa,
-        "SIDECAR_TEST_WA_ROOT": whatsapp.root,
-    } | environment
+    """Run a sidecar for the time of the block; ``settings`` go before what tests usually set."""
+    usual: dict[str, Any] = {"lease_ms": 3_000, "ack_ms": 3_000, "backoff_ms": 50, "backoff_cap_ms": 400}
+    configuration = Configuration(
+        redis_url=redis_url,
+        database_url=database_url,
+        queue_prefix=prefix,
+        token=TOKEN,
+        key=KEY,
+        port=free_port(),
+        testing=True,
+        whatsapp_url=whatsapp.wa,
+        whatsapp_root=whatsapp.root,
+        **usual | settings,
+    )
     said: list[Line] = []
 
     def hear(level: str, event: str, fields: Mapping[str, Any]) -> None:
         said.append(Line(level=level, event=event, fields=fields))
 
-    process = SidecarProcess(given, data_dir=data_dir, listener=hear, installed=installed)
+    process = SidecarProcess(configuration.environment(), data_dir=data_dir, listener=hear, installed=installed)
     running = asyncio.create_task(process.run())
-    async with Sidecars([f"http://127.0.0.1:{port}"], token=TOKEN, on_need=process.need) as sidecars:
+    database = Database(database_url)
+    async with Sidecars([configuration.url], token=TOKEN, on_need=process.need) as sidecars:
+        store = FolderMediaStore(data_dir / "media")
+        gateway = BaileysGateway(
+            sidecars,
+            store,
+            is_cold=Strangers(database).is_cold,
+            trust=whatsapp.certificates.client_context(),
+        )
         made = Sidecar(
             process=process,
-            environment=process.environment,
+            configuration=configuration,
             sidecars=sidecars,
-            gateway=BaileysGateway(sidecars),
+            gateway=gateway,
+            store=store,
             running=running,
             said=said,
         )
@@ -127,6 +141,17 @@ async def sidecar(
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running
+            await gateway.close()
+            await database.close()
+
+
+def gateway_over(sidecars: Sidecars) -> BaileysGateway:
+    """A gateway that has no files, and to which everybody is known."""
+
+    async def never(**_: object) -> bool:
+        return False
+
+    return BaileysGateway(sidecars, FolderMediaStore(Path("/nonexistent")), is_cold=never)
 
 
 def free_port() -> int:

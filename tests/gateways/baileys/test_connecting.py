@@ -26,8 +26,8 @@ from tests.waiting import until
 async def served(made: Sidecar, platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
     """The web side in front of that sidecar, with the organization's key."""
     settings = settings_for(
-        redis_url=made.environment["REDIS_URL"],
-        database_url=made.environment["DATABASE_URL"],
+        redis_url=made.configuration.redis_url,
+        database_url=made.configuration.database_url,
         prefix=platform.prefix,
         baileys=BaileysSettings(urls=made.url, token=SecretStr(TOKEN)),
     )

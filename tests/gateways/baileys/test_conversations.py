@@ -136,7 +136,7 @@ async def test_groups_and_media_come_in_and_nothing_answers_a_group(
     ]
     assert contents[2] == (
         f"+{BENTO}",
-        {"type": "image", "caption": "look", "mime_type": "image/jpeg", "bytes": 1234},
+        {"type": "image", "image": {"caption": "look", "mime_type": "image/jpeg", "size": 1234}},
     )
     assert await platform.count("automation_runs") == 1, "the picture's alone"
 
@@ -157,7 +157,7 @@ async def test_connected_but_silent_raises_an_alert(
     open_sidecar: OpenSidecar, whatsapp: FakeWhatsApp, platform: Platform
 ) -> None:
     await whatsapp.order("tells", tells=False)
-    async with open_sidecar(BERRANTE_BAILEYS_SILENT_MS="100") as made:
+    async with open_sidecar(silent_ms=100) as made:
         await pair(made, whatsapp, platform)
         await made.gateway.send(outgoing(platform, made))
 

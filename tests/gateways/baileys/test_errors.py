@@ -6,12 +6,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from berrante.gateways.baileys import BaileysGateway, Sidecars
+from berrante.gateways.baileys import Sidecars
 from berrante.gateways.protocol import Action, InDoubt, LocationContent, OutboundMessage, Scope, SendError
 from berrante.messaging.messages import Message, MessageStatus
 from tests.gateways.baileys.conftest import OpenSidecar, pair
 from tests.gateways.baileys.fake_whatsapp import NUMBER, FakeWhatsApp
-from tests.gateways.baileys.sidecar import TOKEN, Sidecar
+from tests.gateways.baileys.sidecar import TOKEN, Sidecar, gateway_over
 from tests.gateways.baileys.test_conversations import ANA, BENTO, outgoing
 from tests.messaging.platform import Platform
 from tests.waiting import until
@@ -85,7 +85,7 @@ async def test_silence_about_one_message_again_and_again_is_doubt(
     open_sidecar: OpenSidecar, whatsapp: FakeWhatsApp, platform: Platform
 ) -> None:
     await whatsapp.order("tells", tells=False)  # a receipt would prove that it was sent
-    async with open_sidecar(BERRANTE_BAILEYS_ACK_MS="2000") as made:
+    async with open_sidecar(ack_ms=2_000) as made:
         await pair(made, whatsapp, platform)
         await made.gateway.send(outgoing(platform, made, "the chat is known"))
         message = outgoing(platform, made)
@@ -167,12 +167,11 @@ async def test_a_number_that_was_never_connected_waits(open_sidecar: OpenSidecar
 async def test_a_sidecar_that_is_away_or_has_another_token_holds_the_number(
     paired: Sidecar, platform: Platform
 ) -> None:
-    url = f"http://127.0.0.1:{paired.environment['BERRANTE_BAILEYS_PORT']}"
     codes = []
-    for address, token in (("http://127.0.0.1:9", TOKEN), (url, "another")):
+    for address, token in (("http://127.0.0.1:9", TOKEN), (paired.url, "another")):
         async with Sidecars([address], token=token) as sidecars:
             with pytest.raises(SendError) as caught:
-                await BaileysGateway(sidecars).send(outgoing(platform, paired))
+                await gateway_over(sidecars).send(outgoing(platform, paired))
             assert (caught.value.scope, caught.value.action) == (Scope.NUMBER, Action.HOLD)
             codes.append(caught.value.code)
 
@@ -189,7 +188,7 @@ async def test_another_organizations_number_is_out_of_reach(
 
 
 async def test_what_a_number_on_baileys_cannot_send_is_refused_before_the_sidecar_is_asked() -> None:
-    gateway = BaileysGateway(Sidecars(["http://127.0.0.1:9"], token=TOKEN))
+    gateway = gateway_over(Sidecars(["http://127.0.0.1:9"], token=TOKEN))
     message = OutboundMessage(
         organization_id=uuid4(),
         instance_id="sales",
@@ -198,6 +197,6 @@ async def test_what_a_number_on_baileys_cannot_send_is_refused_before_the_sideca
         to="+5511999990001",
         content=LocationContent(latitude=-23.5, longitude=-46.6),
     )
-    with pytest.raises(SendError, match="sends text alone, not location: send a text") as refused:
+    with pytest.raises(SendError, match="sends texts and files, not location: send one") as refused:
         await gateway.send(message)
     assert (refused.value.scope, refused.value.action) == (Scope.MESSAGE, Action.DROP)

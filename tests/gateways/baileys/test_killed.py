@@ -18,9 +18,9 @@ async def test_killed_with_a_message_half_way_in_it_comes_in_once(
     open_sidecar: OpenSidecar, whatsapp: FakeWhatsApp, platform: Platform, line: str, group: str | None
 ) -> None:
     platform.work(QueueName.MESSAGE, concurrency=1)
-    async with open_sidecar(SIDECAR_TEST_DIE_AT=line) as made:
+    async with open_sidecar(die_at=line) as made:
         await pair(made, whatsapp, platform)
-        made.process.environment.pop("SIDECAR_TEST_DIE_AT")  # it is started again without
+        made.live()
         await whatsapp.write(ANA, "do not lose me", group=group)
         await until(lambda: made.events("sidecar.died"), timeout_s=30)
         await made.ready()
@@ -37,9 +37,9 @@ async def test_killed_with_a_message_half_way_in_it_comes_in_once(
 async def test_killed_between_acknowledgement_and_answer_the_message_is_seen_once(
     open_sidecar: OpenSidecar, whatsapp: FakeWhatsApp, platform: Platform
 ) -> None:
-    async with open_sidecar(SIDECAR_TEST_DIE_AT="before-answer") as made:
+    async with open_sidecar(die_at="before-answer") as made:
         await pair(made, whatsapp, platform)
-        made.process.environment.pop("SIDECAR_TEST_DIE_AT")
+        made.live()
         platform.work(gateways={"baileys": made.gateway})
 
         message_id = await platform.outbound({"baileys": made.gateway}).send(

@@ -5,12 +5,12 @@ import signal
 
 import pytest
 
-from berrante.gateways.baileys import BaileysGateway, Sidecars
+from berrante.gateways.baileys import Sidecars
 from berrante.gateways.protocol import SendError
 from berrante.messaging.queues import QueueName
 from tests.gateways.baileys.conftest import OpenSidecar, pair
 from tests.gateways.baileys.fake_whatsapp import FakeWhatsApp
-from tests.gateways.baileys.sidecar import TOKEN, Sidecar
+from tests.gateways.baileys.sidecar import TOKEN, Sidecar, gateway_over
 from tests.gateways.baileys.test_conversations import ANA, incoming, outgoing
 from tests.messaging.platform import Platform
 from tests.waiting import until
@@ -48,7 +48,7 @@ async def test_a_dead_sidecars_number_is_taken_over_and_found(
 
             async def is_sent() -> bool:
                 try:
-                    await BaileysGateway(both).send(message)
+                    await gateway_over(both).send(message)
                 except SendError as error:
                     codes.append(error.code)
                     return False
@@ -93,7 +93,7 @@ async def test_a_sidecar_that_hung_and_comes_back_does_not_fight_for_its_number(
 async def test_what_a_former_holder_writes_is_refused_by_the_fence(
     open_sidecar: OpenSidecar, whatsapp: FakeWhatsApp, platform: Platform
 ) -> None:
-    async with open_sidecar(BERRANTE_BAILEYS_LEASE_MS="90000") as made:  # it asks too late to know of it by itself
+    async with open_sidecar(lease_ms=90_000) as made:  # it asks too late to know of it by itself
         await pair(made, whatsapp, platform)
         taken = "UPDATE baileys_sessions SET owner = 'another', fence = fence + 1 RETURNING fence"
         async with platform.database.begin() as connection:

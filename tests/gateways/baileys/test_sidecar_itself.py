@@ -32,3 +32,9 @@ def test_a_wheel_holds_the_sidecar() -> None:
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
 
     assert set(wheel["force-include"]) == {"sidecar/src", "sidecar/package.json", "sidecar/package-lock.json"}
+
+
+def test_the_sidecar_stays_small() -> None:
+    lines = {file.name: len(file.read_text().splitlines()) for file in (SIDECAR / "src").iterdir()}
+
+    assert sum(lines.values()) <= 1_070, lines

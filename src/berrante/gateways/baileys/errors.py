@@ -3,6 +3,7 @@
 BaileysError
 ├── NodeMissing           there is no Node to run it with
 ├── SidecarUninstalled    its npm packages could not be installed
+├── SidecarMisconfigured  it was given what it cannot start with
 ├── SidecarAway           it does not answer, or will not answer us
 └── NumberUnknown         it has no such number: it was never connected
 """
@@ -32,6 +33,15 @@ class SidecarUninstalled(BaileysError):
 
     def __init__(self, folder: object, *, reason: str) -> None:
         super().__init__(f"npm could not install the sidecar's packages in {folder}: {reason}")
+
+
+class SidecarMisconfigured(BaileysError):
+    """A setting that the sidecar cannot start with."""
+
+    code = "sidecar_misconfigured"
+
+    def __init__(self, name: str, problem: str, *, remedy: str) -> None:
+        super().__init__(f"BERRANTE_BAILEYS_{name} {problem}: {remedy}")
 
 
 class SidecarAway(BaileysError):

@@ -23,8 +23,8 @@ _HEAP_MB: Final = 1_024  # 100 numbers with room to spare; beyond it Node ends r
 class SidecarProcess:
     """One sidecar, watched.
 
-    ``environment`` is what the sidecar reads (``sidecar/src/settings.js``) beside our own environment. However we end,
-    it ends: it holds our end of its standard input.
+    ``environment`` is what the sidecar reads (``Configuration.environment``) beside our own environment. However we
+    end, it ends: it holds our end of its standard input.
     """
 
     def __init__(

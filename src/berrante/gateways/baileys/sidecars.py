@@ -1,7 +1,6 @@
 """The sidecars over HTTP: each number is held by one of them, and asking another tells which."""
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -11,13 +10,15 @@ from uuid import UUID
 import httpx
 
 from berrante.gateways.baileys.errors import NumberUnknown, SidecarAway
+from berrante.gateways.baileys.new_chats import shown
 
 #: A send is answered within the server's acknowledgement, and before the worker itself gives up.
 _TIMEOUT: Final = httpx.Timeout(18.0, connect=3.0)
 #: Its first start installs packages.
 _START_S: Final = 40.0
 _START_POLL_S: Final = 0.25
-_STREAM_TIMEOUT: Final = httpx.Timeout(40.0, connect=3.0)  # its comments come every 15 s
+#: How soon a change is seen while somebody watches a number: on loopback, and for the minutes of a pairing.
+_LOOK_S: Final = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,11 +78,11 @@ class Sidecars:
         on Baileys.
         """
         self.on_need()
-        data = {"organization_id": str(organization_id)} | ({"phone": phone} if phone else {})
+        data = {"phone": phone} if phone else {}
         deadline = time.monotonic() + _START_S
         while True:
             try:
-                return self._status(instance_id, await self._ask("POST", instance_id, "/connect", data))
+                return self._status(await self._ask("POST", instance_id, "/connect", data, organization_id))
             except SidecarAway as error:
                 # It may be starting for this very number.
                 if not isinstance(error.__cause__, httpx.ConnectError) or time.monotonic() > deadline:
@@ -90,36 +91,40 @@ class Sidecars:
 
     async def status(self, instance_id: str) -> NumberStatus:
         """Return how the number is; raises ``SidecarAway`` and ``NumberUnknown``."""
-        return self._status(instance_id, await self._ask("GET", instance_id, ""))
+        return self._status(await self._ask("GET", instance_id, ""))
 
     async def log_out(self, instance_id: str) -> NumberStatus:
         """Unlink the number and wipe its keys; raises ``SidecarAway`` and ``NumberUnknown``."""
-        return self._status(instance_id, await self._ask("POST", instance_id, "/logout", {}))
+        return self._status(await self._ask("POST", instance_id, "/logout", {}))
 
     async def watch(self, instance_id: str) -> AsyncIterator[NumberStatus]:
-        """Yield how the number is, now and after each change, until the sidecar ends; raises as ``status`` does."""
-        await self.status(instance_id)  # finds the holder
-        url = self._holder(instance_id)
-        try:
-            request = self.client.stream("GET", f"{url}/instances/{instance_id}/events", timeout=_STREAM_TIMEOUT)
-            async with request as response:
-                if response.status_code != httpx.codes.OK:
-                    raise SidecarAway(url, reason=f"answers {response.status_code}")
-                async for line in response.aiter_lines():
-                    if line.startswith("data: "):
-                        yield NumberStatus(**json.loads(line.removeprefix("data: ")))
-        except httpx.TransportError as error:
-            raise SidecarAway(url, reason=f"does not answer ({type(error).__name__})") from error
+        """Yield how the number is, now and after each change, whichever sidecar holds it; raises as ``status`` does."""
+        before: NumberStatus | None = None
+        while True:
+            status = await self.status(instance_id)
+            if status != before:
+                yield status
+            before = status
+            await asyncio.sleep(_LOOK_S)
 
-    async def send(self, instance_id: str, message: dict[str, Any]) -> httpx.Response:
+    async def send(self, instance_id: str, message: dict[str, Any], *, organization_id: UUID) -> httpx.Response:
         """Hand over a message and return the sidecar's answer, whatever it is; raises ``httpx.TransportError``."""
-        return await self._request("POST", instance_id, "/messages", message)
+        return await self._request("POST", instance_id, "/messages", message, organization_id)
+
+    async def media(self, instance_id: str, *, organization_id: UUID) -> httpx.Response:
+        """Ask for WhatsApp's media hosts and return the sidecar's answer; raises ``httpx.TransportError``."""
+        return await self._request("GET", instance_id, "/media", None, organization_id)
 
     async def _ask(
-        self, method: str, instance_id: str, part: str, data: dict[str, Any] | None = None
+        self,
+        method: str,
+        instance_id: str,
+        part: str,
+        data: dict[str, Any] | None = None,
+        organization_id: UUID | None = None,
     ) -> httpx.Response:
         try:
-            response = await self._request(method, instance_id, part, data)
+            response = await self._request(method, instance_id, part, data, organization_id)
         except httpx.TransportError as error:
             url = self._holder(instance_id)
             raise SidecarAway(url, reason=f"does not answer ({type(error).__name__})") from error
@@ -130,12 +135,14 @@ class Sidecars:
         return response
 
     async def _request(
-        self, method: str, instance_id: str, part: str, data: dict[str, Any] | None = None
+        self, method: str, instance_id: str, part: str, data: dict[str, Any] | None, organization_id: UUID | None
     ) -> httpx.Response:
+        headers = {"X-Organization": str(organization_id)} if organization_id else {}
         for _ in range(2):
             url = self._holder(instance_id)
+            target = f"{url}/instances/{instance_id}{part}"
             try:
-                response = await self.client.request(method, f"{url}/instances/{instance_id}{part}", json=data)
+                response = await self.client.request(method, target, json=data, headers=headers)
             except httpx.ConnectError:
                 self._forget(instance_id, url)
                 raise
@@ -156,5 +163,7 @@ class Sidecars:
         self._holders[instance_id] = following
 
     @staticmethod
-    def _status(instance_id: str, response: httpx.Response) -> NumberStatus:
-        return NumberStatus(**response.json() | {"instance_id": instance_id})
+    def _status(response: httpx.Response) -> NumberStatus:
+        said = response.json()
+        said["new_chats"] = shown(said["new_chats"], now_ms=time.time_ns() // 1_000_000)
+        return NumberStatus(**said)

@@ -1,1 +1,1 @@
-"""What the Baileys sidecar keeps of each number; only the sidecar reads and writes it."""
+"""Numbers on Baileys: what the sidecar keeps of each, which only it reads and writes, and who is a stranger to one."""

@@ -24,9 +24,13 @@ _MEDIA_ID = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}\.[a-z0-9]{2
 Kind = Literal["image", "video", "audio", "document", "sticker"]
 HeaderKind = Literal["image", "video", "document"]
 
-_EVERYTHING: Final = frozenset({"text", "media", "template", "buttons", "list", "location", "contacts"})
+#: A file that WhatsApp is to fetch from an address by itself.
+BY_ADDRESS: Final = "media by address"
+_EVERYTHING: Final = frozenset({"text", "media", BY_ADDRESS, "template", "buttons", "list", "location", "contacts"})
 #: What each gateway sends; one that is not named sends text.
-SENT_BY: Final[Mapping[str, frozenset[str]]] = MappingProxyType({"cloud": _EVERYTHING, "simulator": _EVERYTHING})
+SENT_BY: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {"cloud": _EVERYTHING, "simulator": _EVERYTHING, "baileys": frozenset({"text", "media"})}
+)
 ONLY_TEXT: Final = frozenset({"text"})
 
 #: What content calls its parts, where bodies call them otherwise.
@@ -37,12 +41,15 @@ def refusal(gateway: str, type_: str) -> str | None:
     """Return why a gateway does not send a type of message, and what it sends; None if it does.
 
     >>> refusal("baileys", "template")
-    "gateway 'baileys' does not send messages of type 'template': it sends text"
+    "gateway 'baileys' does not send messages of type 'template': it sends media, text"
     """
     sent = SENT_BY.get(gateway, ONLY_TEXT)
     if type_ in sent:
         return None
-    return f"gateway {gateway!r} does not send messages of type {type_!r}: it sends {', '.join(sorted(sent))}"
+    if type_ == BY_ADDRESS and "media" in sent:
+        return f"gateway {gateway!r} fetches no addresses: upload the file with POST /v1/media, and give its media_id"
+    known = ", ".join(sorted(sent - {BY_ADDRESS}))
+    return f"gateway {gateway!r} does not send messages of type {type_!r}: it sends {known}"
 
 
 def stored_reference(organization_id: UUID, media_id: str) -> str:

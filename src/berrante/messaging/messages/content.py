@@ -17,6 +17,7 @@ from berrante.gateways.protocol import (
     LocationContent,
     MediaContent,
     MediaKind,
+    Quoted,
     ReactionContent,
     TemplateContent,
     TextContent,
@@ -48,6 +49,17 @@ def text_of(content: dict[str, Any]) -> str | None:
     return text if isinstance(text, str) else None
 
 
+def words_of(content: Mapping[str, Any]) -> str:
+    """Return what is written in a message of any kind: its text, the caption of its file, or nothing.
+
+    >>> words_of({"type": "image", "image": {"id": "7", "caption": "look"}})
+    'look'
+    """
+    part = content.get(str(content.get("type")).removeprefix("group_"))
+    words = (part.get("caption") or part.get("body")) if isinstance(part, dict) else part
+    return words if isinstance(words, str) else ""
+
+
 def text_content(text: str) -> dict[str, Any]:
     """Return the content of a text message."""
     return {"type": "text", "text": text}
@@ -69,8 +81,8 @@ _KINDS: Final[Mapping[str, type[Content]]] = {
 }
 
 
-def stored(content: Content, *, reply_to: str | None = None) -> dict[str, Any]:
-    """Return the content as it is stored; ``outgoing`` and ``reply_to_of`` read it back.
+def stored(content: Content, *, reply_to: str | None = None, quoted: Quoted | None = None) -> dict[str, Any]:
+    """Return the content as it is stored; ``outgoing``, ``reply_to_of`` and ``quoted_of`` read it back.
 
     >>> stored(LocationContent(latitude=1.5, longitude=2.5), reply_to="wamid.1")
     {'type': 'location', 'location': {'latitude': 1.5, 'longitude': 2.5}, 'context': {'id': 'wamid.1'}}
@@ -84,7 +96,10 @@ def stored(content: Content, *, reply_to: str | None = None) -> dict[str, Any]:
         if isinstance(content, MediaContent):
             del described["kind"]
         kept = {"type": content.type, content.type: described}
-    return kept if reply_to is None else kept | {"context": {"id": reply_to}}
+    if reply_to is None:
+        return kept
+    of_it = {"ours": quoted.ours, "text": quoted.text} if quoted else {}
+    return kept | {"context": {"id": reply_to, **of_it}}
 
 
 def outgoing(kept: Mapping[str, Any]) -> Content:
@@ -113,6 +128,19 @@ def reply_to_of(kept: Mapping[str, Any]) -> str | None:
     context = kept.get("context")
     answered = context.get("id") if isinstance(context, dict) else None
     return answered if isinstance(answered, str) else None
+
+
+def quoted_of(kept: Mapping[str, Any]) -> Quoted | None:
+    """Return what the message was that a stored outgoing one answers, if that was known.
+
+    >>> quoted_of({"type": "text", "text": "Yes", "context": {"id": "3A", "ours": False, "text": "Open?"}})
+    Quoted(ours=False, text='Open?')
+    """
+    match kept.get("context"):
+        case {"ours": bool(ours), "text": str(text)}:
+            return Quoted(ours=ours, text=text)
+        case _:
+            return None
 
 
 def _bare(value: Any) -> Any:  # noqa: ANN401  any JSON

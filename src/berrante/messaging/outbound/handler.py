@@ -14,7 +14,7 @@ from berrante.messaging.clock import Clock, milliseconds
 from berrante.messaging.contacts.consent import Refusal, refusal
 from berrante.messaging.endpoints.emitting import Told, enqueue
 from berrante.messaging.instances.tenancy import gateway_of
-from berrante.messaging.messages.content import reply_to_of
+from berrante.messaging.messages.content import quoted_of, reply_to_of
 from berrante.messaging.messages.status import MessageStatus
 from berrante.messaging.outbound import claims, gate
 from berrante.messaging.outbound.allowances import Pair
@@ -201,6 +201,7 @@ class OutboundHandler:
             to=found.address,
             content=content,
             reply_to=reply_to_of(found.content),
+            quoted=quoted_of(found.content),
         )
         try:
             async with asyncio.timeout(SEND_WITHIN_S):

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from berrante.engine.connection import is_unavailable, system_clock
-from berrante.gateways.protocol import Content, Gateway, TextContent
+from berrante.gateways.protocol import Content, Gateway, Quoted, TextContent
 from berrante.messaging.addresses import canonical, checked
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.contacts.models import contacts
@@ -17,6 +17,7 @@ from berrante.messaging.contacts.store import remember
 from berrante.messaging.errors import Invalid, Missing
 from berrante.messaging.fields import storable, text_body
 from berrante.messaging.instances.service import Instance, Instances
+from berrante.messaging.messages.content import words_of
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
 from berrante.messaging.outbound.jobs import send_job
@@ -25,6 +26,8 @@ from berrante.messaging.queues import Queues
 from berrante.messaging.quotas import Quotas
 from berrante.store import Database
 
+#: Characters of a message that is answered: its beginning is what a phone shows.
+_MOST_QUOTED: Final = 1_000
 _log: Final = logging.getLogger(__name__)
 
 
@@ -94,8 +97,9 @@ class Outbound:
         stored already stays as it is: a request whose process was killed after the commit is done once. ``instance`` is
         the organization's own one if it was found before.
         """
+        quoted: Quoted | None = None
         if quotes is not None:
-            reply_to = await self._quoted(organization_id, instance_id, to, quotes)
+            reply_to, quoted = await self._quoted(organization_id, instance_id, to, quotes)
         stored_id = await self._store(
             organization_id=organization_id,
             instance_id=instance_id,
@@ -103,6 +107,7 @@ class Outbound:
             text=text,
             content=content,
             reply_to=reply_to,
+            quoted=quoted,
             message_id=message_id,
             instance=instance,
         )
@@ -123,6 +128,7 @@ class Outbound:
         text: str | None,
         content: Content | None,
         reply_to: str | None,
+        quoted: Quoted | None = None,
         message_id: UUID | None = None,
         instance: Instance | None = None,
     ) -> UUID:
@@ -149,6 +155,7 @@ class Outbound:
                 origin=Origin.API,
                 content=content,
                 reply_to=reply_to,
+                quoted=quoted,
                 at=now,
                 message_id=message_id,
             )
@@ -174,11 +181,11 @@ class Outbound:
                     raise
             return address
 
-    async def _quoted(self, organization_id: UUID, instance_id: str, to: str, message_id: UUID) -> str:
-        """Return WhatsApp's own id of a message of the conversation; raises ``Invalid`` if it has none yet."""
+    async def _quoted(self, organization_id: UUID, instance_id: str, to: str, message_id: UUID) -> tuple[str, Quoted]:
+        """Return a message of the conversation by WhatsApp's own id; raises ``Invalid`` if it has none yet."""
         address = await self._address(organization_id, instance_id, to)
         query = (
-            select(messages.c.direction, messages.c.wire_id, messages.c.provider_id)
+            select(messages.c.direction, messages.c.wire_id, messages.c.provider_id, messages.c.content)
             .join(contacts, contacts.c.id == messages.c.contact_id)
             .where(
                 messages.c.organization_id == organization_id,
@@ -194,7 +201,8 @@ class Outbound:
         found: str | None = row.wire_id if row.direction == "in" else row.provider_id
         if found is None:
             raise Invalid("reply_to", "was not sent yet", remedy="wait until it is, or leave reply_to out")
-        return found
+        words = words_of(row.content)[:_MOST_QUOTED]
+        return found, Quoted(ours=row.direction == "out", text=words)
 
     async def _enqueue(self, *, organization_id: UUID, instance_id: str, message_id: UUID) -> None:
         job = send_job(

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from berrante.gateways.protocol import Content, Gateway, TextContent
+from berrante.gateways.protocol import Content, Gateway, Quoted, TextContent
 from berrante.messaging.errors import GatewayMissing
 from berrante.messaging.messages.content import stored
 from berrante.messaging.messages.models import messages
@@ -32,11 +32,13 @@ async def write(
     text: str | None = None,
     content: Content | None = None,
     reply_to: str | None = None,
+    quoted: Quoted | None = None,
     message_id: UUID | None = None,
 ) -> UUID:
     """Store a queued message and return its id; enqueue its job once the transaction is committed.
 
-    Give ``content``, or ``text`` for a plain one. ``reply_to`` is WhatsApp's own id of the message that this answers.
+    Give ``content``, or ``text`` for a plain one. ``reply_to`` is WhatsApp's own id of the message that this answers,
+    ``quoted`` what it was, if that is known.
     A ``message_id`` that is stored already stays as it is.
     """
     if content is None:
@@ -51,7 +53,7 @@ async def write(
         "origin": origin.value,
         "wire_id": gateway.wire_id(message_id),
         "status": MessageStatus.QUEUED.value,
-        "content": stored(content, reply_to=reply_to),
+        "content": stored(content, reply_to=reply_to, quoted=quoted),
         "priority": origin.priority,
         "created_at": at,
         "updated_at": at,

@@ -22,7 +22,7 @@ from berrante.gateways.protocol import (
     Section,
     TextContent,
 )
-from berrante.messaging.messages.bodies import SENT_BY, refusal
+from berrante.messaging.messages.bodies import BY_ADDRESS, refusal
 from berrante.web.api.file_contents import MediaIn, TemplateIn
 from berrante.web.api.shapes import MessageShape, Strict
 from berrante.web.errors import WebError
@@ -185,6 +185,6 @@ def check_sendable(message: MessageShape, *, gateway: str) -> None:
     problem = refusal(gateway, message.type)
     if problem is not None:
         raise WebError(422, "content_not_supported", problem, field="type")
-    if message.reply_to is not None and gateway not in SENT_BY:
-        problem = f"gateway {gateway!r} does not quote messages: leave reply_to out"
-        raise WebError(422, "content_not_supported", problem, field="reply_to")
+    problem = refusal(gateway, BY_ADDRESS) if isinstance(message, MediaIn) and message.url is not None else None
+    if problem is not None:
+        raise WebError(422, "content_not_supported", problem, field="url")

@@ -11,7 +11,7 @@ from berrante.gateways.protocol import ContentInvalid
 from berrante.messaging.campaigns.content.errors import RenderFailed, TemplateInvalid
 from berrante.messaging.campaigns.content.shares import Shares
 from berrante.messaging.campaigns.content.template import Template, template
-from berrante.messaging.campaigns.content.variants import FIELDS, Document, Variant
+from berrante.messaging.campaigns.content.variants import FIELDS, Document, MediaVariant, Variant
 from berrante.messaging.errors import Invalid
 from berrante.messaging.fields import storable
 from berrante.messaging.messages import bodies
@@ -81,6 +81,8 @@ class Content:
         found: dict[str, str] = {}
         for number, variant in enumerate(self._document.variants):
             found.setdefault(variant.type, f"content.variants[{number}].type")
+            if isinstance(variant, MediaVariant) and variant.url is not None:
+                found.setdefault(bodies.BY_ADDRESS, f"content.variants[{number}].url")
         return found
 
     @property
