@@ -17,6 +17,7 @@ from berrante.app import Application, demo
 from berrante.engine import Connection, State
 from berrante.fakes.graph import FakeGraph
 from berrante.gateways.simulator import refusal
+from berrante.messaging.campaigns.life import Status
 from berrante.messaging.dead_letters import Selection
 from berrante.settings import WebhooksSettings
 from berrante.store.encryption import new_key
@@ -177,7 +178,13 @@ async def _demo(application: Application, access: demo.DemoAccess) -> None:
             listed = await application.messages.list(organization_id)
             ends = [message.status.value for message in listed if message.direction == "out"]
             reached = [end for end in ends if end in {"delivered", "read"}]
-            return (len(reached), ends.count("failed")) == (3, 1) and await application.queues.dead_letters.count() == 1
+            now = await application.campaigns.get(organization_id, campaign.id)
+            return (
+                (len(reached), ends.count("failed")) == (3, 1)
+                and await application.queues.dead_letters.count() == 1
+                and now is not None
+                and now.status is Status.FINISHED
+            )
 
         await until(all_is_done, timeout_s=30)
         await application.triage.retry_all(Selection())

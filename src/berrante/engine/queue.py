@@ -234,10 +234,7 @@ class Queue(QueueView):
         return await rest_ms(self.connection, self.keys, job_id)
 
     def with_id(self, job_id: str, **changes: Any) -> JobOptions:  # noqa: ANN401  fields of JobOptions
-        """Return the queue's default options with an id, and with other changes.
-
-        >>> options = queue.with_id("order-7", group="sales")  # doctest: +SKIP
-        """
+        """Return the queue's default options with an id, and with other changes: ``with_id("a-7", group="sales")``."""
         return replace(self.defaults, job_id=job_id, **changes)
 
 
