@@ -2,6 +2,7 @@
 
 import stat
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from typer.testing import CliRunner
@@ -9,7 +10,8 @@ from typer.testing import CliRunner
 from berrante.app.errors import SecretUnreadable
 from berrante.app.secret import secret_key
 from berrante.cli import app
-from berrante.messaging.people import People
+from berrante.messaging.organizations import Organizations
+from berrante.messaging.people import People, Role
 from berrante.settings import SettingsInvalid, load
 from berrante.store import Database
 from tests.cli.test_commands import engines
@@ -42,6 +44,39 @@ def test_an_owner_is_made_once_and_given_a_new_password(database_url: str) -> No
     unknown = _runner.invoke(app, ["owner", "reset-password", "nobody@example.com"])
     assert "no such owner" in str(unknown.exception)
     _verified(database_url, right="from standard input", wrong=password)
+
+
+@pytest.mark.usefixtures("engines")
+def test_an_organizations_owner_is_made_and_reset_by_its_id_alone(database_url: str) -> None:
+    import asyncio  # noqa: PLC0415  the commands run loops of their own
+
+    async def organization() -> str:
+        database = Database(database_url)
+        made = await Organizations(database).create("Acme")
+        await database.close()
+        return str(made.id)
+
+    assert _runner.invoke(app, ["owner", "create", "root@example.com"]).exit_code == 0  # and the tables with them
+    of = ["--organization", asyncio.run(organization())]
+    assert _runner.invoke(app, ["owner", "create", "ana@example.com", *of]).exit_code == 0
+    nowhere = _runner.invoke(app, ["owner", "create", "bia@example.com", "--organization", str(UUID(int=1))])
+    assert "no such organization" in str(nowhere.exception)
+    for mistaken in (["ana@example.com"], ["root@example.com", *of]):
+        refused = _runner.invoke(app, ["owner", "reset-password", *mistaken])
+        assert "no such owner" in str(refused.exception)
+    reset = _runner.invoke(
+        app, ["owner", "reset-password", "ana@example.com", "--password-stdin", *of], input="a new one\n"
+    )
+    assert reset.exit_code == 0, reset.output
+
+    async def check() -> None:
+        database = Database(database_url)
+        ana = await People(database).verify("ana@example.com", "a new one")
+        assert ana is not None
+        assert (ana.role, str(ana.organization_id), ana.is_platform_owner) == (Role.OWNER, of[1], False)
+        await database.close()
+
+    asyncio.run(check())
 
 
 def _verified(database_url: str, *, right: str, wrong: str) -> None:

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
+import pytest
 import pytest_asyncio
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from berrante.app.reaching import newest_revision
 from berrante.embedded import EmbeddedPostgres
@@ -161,3 +163,25 @@ async def test_contents_of_drafts_are_rewritten_and_can_be_read(empty_url: str) 
     assert plain == old[2]
     await downgrade(empty_url, "0011")
     await migrate(empty_url)
+
+
+async def test_owners_of_organizations_become_admins_when_it_is_taken_back(empty_url: str) -> None:
+    await migrate(empty_url)
+    database = Database(empty_url)
+    async with database.begin() as connection:
+        for statement in (
+            "INSERT INTO organizations (id, name) VALUES (gen_random_uuid(), 'Acme')",
+            "INSERT INTO people SELECT gen_random_uuid(), id, 'ana@example.com', '-', 'owner' FROM organizations",
+            "INSERT INTO people VALUES (gen_random_uuid(), NULL, 'root@example.com', '-', 'owner')",
+        ):
+            await connection.execute(text(statement))
+    with pytest.raises(IntegrityError, match="only_owners_have_no_organization"):
+        async with database.begin() as connection:
+            await connection.execute(
+                text("INSERT INTO people VALUES (gen_random_uuid(), NULL, 'eve@example.com', '-', 'admin')")
+            )
+    await downgrade(empty_url, "0013")
+    async with database.begin() as connection:
+        roles = await connection.execute(text("SELECT role FROM people ORDER BY email"))
+        assert roles.scalars().all() == ["admin", "owner"]
+    await database.close()

@@ -8,7 +8,7 @@ import httpx
 
 from berrante.app import Application
 from berrante.messaging import audit
-from berrante.messaging.people import SCOPES, Person, Role
+from berrante.messaging.people import ROLE_SCOPES, SCOPES, Person, Role
 
 PASSWORD = "correct horse battery"
 
@@ -34,7 +34,7 @@ async def tenant(application: Application, name: str = "Acme", scopes: frozenset
 
 async def person(application: Application, organization_id: UUID, role: Role, email: str) -> Person:
     made, _ = await application.people.create(
-        organization_id, email=email, role=role, password=PASSWORD, actor=audit.COMMAND, may=SCOPES
+        organization_id, email=email, role=role, password=PASSWORD, actor=audit.COMMAND, may=ROLE_SCOPES[Role.OWNER]
     )
     return made
 

@@ -101,7 +101,7 @@ async def test_a_person_who_is_not_the_owner_is_refused() -> None:
     class Members:
         async def verify(self, email: str, password: str) -> object:
             class Member:
-                role = "admin"
+                role, is_platform_owner = "owner", False  # an organization's
 
             return Member()
 
@@ -124,7 +124,7 @@ async def test_a_password_is_checked_anew_after_a_minute() -> None:
             self.asked += 1
 
             class Owner:
-                role, email = "owner", "a"
+                is_platform_owner, email = True, "a"
 
             return Owner()
 

@@ -20,7 +20,7 @@ _ELSEWHERE = ("/health", "/webhooks/", "/metrics", "/auth/")
 _THEIRS = "other-b7"
 _PHONE = "+5585912345678"
 #: How many of the operations are there for the role and can be done to a simulated number, at least.
-_DO = {"platform owner": 60, "admin": 55, "key": 55, "agent": 25, "viewer": 15}
+_DO = {"platform owner": 60, "owner": 55, "admin": 55, "key": 55, "agent": 25, "viewer": 15}
 _ADMINS = {"api-keys", "organizations", "people"}
 _LAST = ("/v1/organizations",)  # an organization that was changed may be over its quotas
 
@@ -73,7 +73,7 @@ def _example(side: Side, operation: Any) -> Any:
 
 
 @pytest.mark.timeout(300)  # some hundred requests, on a machine that may have other things to do
-@pytest.mark.parametrize("who", ["platform owner", "admin", "agent", "viewer", "key"])
+@pytest.mark.parametrize("who", ["platform owner", "owner", "admin", "agent", "viewer", "key"])
 def test_every_role_gets_answers_that_the_document_foresees_and_nothing_of_others(side: Side, who: str) -> None:
     mine = side.run(tenant(side.application, "Mine"))
     others = side.run(tenant(side.application, "Others"))

@@ -234,6 +234,7 @@ class Application:
             pacing=self.pacing,
             listener=listener,
             traces=self.tracing,
+            quotas=self.quotas,
         )
         if QueueName.OUTBOUND in worked:
             await self.pacing.reconcile(await self.instances.list_all())

@@ -13,7 +13,7 @@ from berrante.engine.schedulers import Schedulers
 from berrante.engine.state import State
 from berrante.engine.tracing import carrying
 from berrante.engine.transaction import run_together
-from berrante.engine.whereabouts import group_of, remove_job
+from berrante.engine.whereabouts import group_of, remove_job, rest_ms
 from berrante.engine.wire import adding, administering, grouping
 from berrante.engine.wire.codec import Json, encode, write_options
 from berrante.engine.wire.codes import Code, raise_for
@@ -228,6 +228,10 @@ class Queue(QueueView):
 
     def _trace(self) -> str | None:
         return self.trace_context() if self.trace_context else None
+
+    async def rest_ms(self, job_id: str) -> int | None:
+        """Return how many ms a job still rests: 0 if it waits or runs, None if it is finished or not there."""
+        return await rest_ms(self.connection, self.keys, job_id)
 
     def with_id(self, job_id: str, **changes: Any) -> JobOptions:  # noqa: ANN401  fields of JobOptions
         """Return the queue's default options with an id, and with other changes.

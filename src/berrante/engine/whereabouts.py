@@ -20,6 +20,16 @@ async def state_of(connection: Connection, keys: QueueKeys, job_id: str) -> Stat
     return None if place is None else State.WAITING
 
 
+async def rest_ms(connection: Connection, keys: QueueKeys, job_id: str) -> int | None:
+    """Return how long a job rests before it may run: 0 if it waits or runs; None if it is finished, or not there."""
+    state = await state_of(connection, keys, job_id)
+    if state in {State.COMPLETED, State.FAILED, None}:
+        return None
+    due = await connection.redis.zscore(keys.delayed, job_id)
+    # The score holds the due time above 12 bits that keep order within a millisecond.
+    return 0 if due is None else max(0, int(due) // 0x1000 - connection.now_ms())
+
+
 async def remove_job(connection: Connection, keys: QueueKeys, job_id: str) -> int:
     """Remove a job with its children; 1 if it was done, 0 if it is locked, or an error code."""
     group = await group_of(connection, keys, job_id)

@@ -26,6 +26,7 @@ from berrante.messaging.outbound.handler import OutboundHandler
 from berrante.messaging.outbound.pacing import Pacing
 from berrante.messaging.outbound.signals import Listener, deaf
 from berrante.messaging.queues import QueueName, Queues
+from berrante.messaging.quotas import Quotas
 from berrante.messaging.reconciler import RECONCILE, Reconciler
 from berrante.messaging.traces import Traces, Untraced
 from berrante.store import Database
@@ -43,6 +44,7 @@ def handlers(
     pacing: Pacing | None = None,
     listener: Listener = deaf,
     traces: Traces | None = None,
+    quotas: Quotas | None = None,
 ) -> dict[QueueName, Handler]:
     """Return what works on each queue; ``dead-letter`` has nobody, since people triage it.
 
@@ -50,6 +52,7 @@ def handlers(
 
     ``campaign_per_minute`` is the pace of a number in a campaign that names none. ``listener`` is told what sending
     finds out: numbers to be slowed, holds, people who want no marketing. ``traces`` by default are none.
+    Without ``quotas`` campaigns and automations take from none.
     """
     reconciler = Reconciler(database=database, queues=queues, clock=clock)
     keeper = RetentionKeeper(database=database, queues=queues, clock=clock, kept_for=kept_for or KeptFor())
@@ -70,11 +73,16 @@ def handlers(
 
     return {
         QueueName.AUTOMATION: patient(
-            AutomationHandler(database=database, queues=queues, gateways=gateways, clock=clock)
+            AutomationHandler(database=database, queues=queues, gateways=gateways, clock=clock, quotas=quotas)
         ),
         QueueName.CAMPAIGN: patient(
             CampaignHandler(
-                database=database, queues=queues, gateways=gateways, clock=clock, per_minute=campaign_per_minute
+                database=database,
+                queues=queues,
+                gateways=gateways,
+                clock=clock,
+                per_minute=campaign_per_minute,
+                quotas=quotas,
             )
         ),
         QueueName.OUTBOUND: patient(

@@ -206,7 +206,7 @@ async def owner_of(request: Request) -> Person:
             to = {"Location": f"/auth/continue?next={quote(path, safe='')}"}
             raise WebError(303, "login_needed", "log in at /login", headers=to) from None
         raise
-    if who.person is None or who.person.role is not Role.OWNER:
+    if who.person is None or not who.person.is_platform_owner:
         raise WebError(403, "forbidden", "this is for the platform's owner alone")
     return who.person
 

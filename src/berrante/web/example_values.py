@@ -261,7 +261,7 @@ BODIES: Final[Mapping[str, Any]] = {
     "TagsIn": {"tags": ["vip"]},
     "TestIn": {"to": "+5511987654322", "phone": "+5511987654321", "params": {"name": "Ana"}},
     "Wanted": {"group": "5f2b7c1e"},
-    "berrante__web__api__campaign_shapes__SettingsIn": {"reply_hours": 72, "opt_out_words": {"pt": ["SAIR"]}},
+    "berrante__web__api__campaign_bodies__SettingsIn": {"reply_hours": 72, "opt_out_words": {"pt": ["SAIR"]}},
     "berrante__web__api__people__PasswordIn": {"password": "a longer correct horse"},
     "berrante__web__sessions__PasswordIn": {
         "current_password": "correct horse",

@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Resp
 from jinja2 import Environment, PackageLoader
 
 from berrante.messaging.errors import LockedOut, LoginFailed
-from berrante.messaging.people import Role
+from berrante.messaging.people import Person
 from berrante.web import cookies
 from berrante.web.auth import tokens_of
 from berrante.web.services import services
@@ -33,7 +33,6 @@ _HEADERS: Final = {
     "X-Frame-Options": "DENY",
 }
 _ASSETS: Final = {"login.css": "text/css", "login.js": "text/javascript"}
-_HOME: Final = {Role.OWNER: "/admin/queues"}
 
 
 @router.get("/login")
@@ -42,7 +41,7 @@ async def page(request: Request, to: Annotated[str, Query(alias="next")] = "") -
     session_id = tokens_of(request).session_of(request.cookies.get(cookies.ACCESS, ""))
     person = await services(request).sessions.person(session_id) if session_id else None
     if person is not None:
-        return RedirectResponse(local(to or _HOME.get(person.role, "/")), 303)
+        return RedirectResponse(local(to or _home(person)), 303)
     return _form(request, to=to)
 
 
@@ -68,7 +67,7 @@ async def log_in(
         problem = f"{str(error)[:1].upper()}{str(error)[1:]}."
         headers = {"Retry-After": str(error.retry_after_s)}
         return _form(request, to=to, email=email, problem=problem, status=429, headers=headers)
-    response = RedirectResponse(local(to or _HOME.get(person.role, "/")), 303, headers=_HEADERS)
+    response = RedirectResponse(local(to or _home(person)), 303, headers=_HEADERS)
     give_cookies(request, response, person, session)
     return response
 
@@ -80,6 +79,10 @@ async def asset(name: str) -> Response:
         return Response(status_code=404)
     headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
     return FileResponse(_HERE / "static" / name, media_type=_ASSETS[name], headers=headers)
+
+
+def _home(person: Person) -> str:
+    return "/admin/queues" if person.is_platform_owner else "/"
 
 
 def _form(

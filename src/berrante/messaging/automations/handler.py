@@ -18,28 +18,39 @@ from berrante.messaging.outbound.jobs import send_job
 from berrante.messaging.outbound.writing import gateway_named, write
 from berrante.messaging.payloads import read
 from berrante.messaging.queues import Queues
+from berrante.messaging.quotas.service import Quotas, Spending, spending
 from berrante.store import Database
 
 
 class AutomationHandler:
     """Handles ``step``: however often it runs, a run writes one reply."""
 
-    def __init__(self, *, database: Database, queues: Queues, gateways: Mapping[str, Gateway], clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        queues: Queues,
+        gateways: Mapping[str, Gateway],
+        clock: Clock,
+        quotas: Quotas | None = None,
+    ) -> None:
         self._database = database
         self._queues = queues
         self._gateways = gateways
         self._clock = clock
+        self._quotas = quotas
 
     async def __call__(self, job: Job) -> object:
         """Write the reply and enqueue it; raises ``Unrecoverable`` for a job that can never be done."""
         if job.name != STEP:
             raise Unrecoverable(f"queue 'automation' has no jobs named {job.name!r}: use 'step'")
         payload = read(job, StepPayload)
-        async with self._database.begin() as connection:
+        organization_id = payload.organization_id
+        async with spending(self._quotas, organization_id) as spent, self._database.begin() as connection:
             name = await gateway_of(
                 connection, organization_id=payload.organization_id, instance_id=payload.instance_id
             )
-            reply_id = await self._reply(connection, payload, gateway_named(self._gateways, name))
+            reply_id = await self._reply(connection, payload, gateway_named(self._gateways, name), spent)
         if reply_id is None:
             return {"status": "skipped"}
         # Also when the reply was written before: that run may have been killed right here.
@@ -53,7 +64,9 @@ class AutomationHandler:
         await self._queues.outbound.add_bulk([send])
         return {"status": "done", "messageId": str(reply_id)}
 
-    async def _reply(self, connection: AsyncConnection, payload: StepPayload, gateway: Gateway) -> UUID | None:
+    async def _reply(
+        self, connection: AsyncConnection, payload: StepPayload, gateway: Gateway, spent: Spending
+    ) -> UUID | None:
         """Return the id of the run's reply, written now or before; None if there is none to write."""
         query = (
             select(
@@ -94,4 +107,5 @@ class AutomationHandler:
             at=moment(self._clock()),
         )
         await connection.execute(run.values(status="done", reply_message_id=reply_id))
+        await spent.count()  # never refused: a conversation does not break off
         return reply_id

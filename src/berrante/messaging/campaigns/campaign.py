@@ -22,7 +22,7 @@ from berrante.messaging.errors import Missing
 class Campaign:
     """One campaign; ``numbers`` are instances with weights, the first stands in its job.
 
-    ``reason`` says why it paused itself. ``counts`` are what was counted last, at ``counted_at``.
+    ``reason`` says why it paused itself, or waits. ``counts`` are what was counted last, at ``counted_at``.
     """
 
     id: UUID

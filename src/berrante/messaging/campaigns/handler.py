@@ -7,7 +7,7 @@ from datetime import datetime, time, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.engine import Job, NewJob, Snooze, Unrecoverable
@@ -17,13 +17,13 @@ from berrante.messaging.campaigns.campaign import Campaign, load, told_of
 from berrante.messaging.campaigns.freezing import Plan, freeze_batch
 from berrante.messaging.campaigns.jobs import TICK, TickPayload
 from berrante.messaging.campaigns.life import Status
-from berrante.messaging.campaigns.models import PENDING, campaign_numbers, campaign_recipients, campaigns
+from berrante.messaging.campaigns.models import campaign_numbers, campaigns
 from berrante.messaging.campaigns.number_hours import NumberHours, number_hours
 from berrante.messaging.campaigns.pace import NumberState, budget
 from berrante.messaging.campaigns.pace.budget import gap
 from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE, Policy
 from berrante.messaging.campaigns.progress import count
-from berrante.messaging.campaigns.recipients import next_due, write_next
+from berrante.messaging.campaigns.recipients import has_pending, next_due, write_next
 from berrante.messaging.campaigns.telling import tell
 from berrante.messaging.campaigns.winding_down import skip_pending
 from berrante.messaging.clock import Clock, moment
@@ -36,7 +36,7 @@ from berrante.messaging.outbound.jobs import send_job
 from berrante.messaging.outbound.writing import gateway_named
 from berrante.messaging.payloads import read
 from berrante.messaging.queues import Queues
-from berrante.messaging.quotas.service import admit_campaign
+from berrante.messaging.quotas.service import Quotas, Spending, admit_campaign, spending
 from berrante.store import Database
 
 #: How soon a campaign of which all is written looks whether all is sent.
@@ -52,6 +52,7 @@ _FREEZES_PER_RUN: Final = 10
 class _Turn:
     """What one tick did: jobs to add now that the rows are there, and when to come back."""
 
+    spent: Spending
     jobs: list[NewJob] = field(default_factory=list)
     stale: list[lane.Waiting] = field(default_factory=list)
     wake: list[datetime] = field(default_factory=list)
@@ -74,12 +75,14 @@ class CampaignHandler:
         gateways: Mapping[str, Gateway],
         clock: Clock,
         per_minute: float = DEFAULT_PER_MINUTE,
+        quotas: Quotas | None = None,
     ) -> None:
         self._database = database
         self._queues = queues
         self._gateways = gateways
         self._clock = clock
         self._per_minute = per_minute
+        self._quotas = quotas
         self._luck = random.Random()  # noqa: S311  jitter
 
     async def __call__(self, job: Job) -> object:
@@ -89,7 +92,7 @@ class CampaignHandler:
         payload = read(job, TickPayload)
         for _ in range(_FREEZES_PER_RUN):
             told: list[Told] = []
-            async with self._database.begin() as connection:
+            async with spending(self._quotas, payload.organization_id) as spent, self._database.begin() as connection:
                 now = moment(self._clock())
                 campaign = await self._ours(connection, payload)
                 if campaign.status is Status.SCHEDULED:
@@ -106,7 +109,7 @@ class CampaignHandler:
                 if campaign.frozen_at is None:
                     await self._freeze(connection, campaign, now)
                 else:
-                    turn = await self._turn(connection, campaign, now)
+                    turn = await self._turn(connection, campaign, spent, now)
             await enqueue(self._queues, told)
             if turn is not None:
                 return await self._after(job, campaign, turn)
@@ -153,9 +156,9 @@ class CampaignHandler:
         if done.cursor is None:
             await _set(connection, campaign.id, frozen_at=now)
 
-    async def _turn(self, connection: AsyncConnection, campaign: Campaign, now: datetime) -> _Turn:
+    async def _turn(self, connection: AsyncConnection, campaign: Campaign, spent: Spending, now: datetime) -> _Turn:
         policy = campaign.pace.at(self._per_minute)
-        turn = _Turn()
+        turn = _Turn(spent=spent)
         in_lanes = await lane.waiting(connection, campaign)
         hours = await number_hours(connection, [name for name, _ in campaign.numbers], now=now)
         turn.stale = await lane.stale(connection, campaign, in_lanes, hours, now=now)
@@ -174,10 +177,12 @@ class CampaignHandler:
                 open_=open_[instance_id],
                 now=now,
             )
+        if campaign.reason != spent.reason:
+            await _set(connection, campaign.id, reason=spent.reason)
         if not turn.wake:
             if in_lanes or turn.jobs:
                 turn.wake.append(now + timedelta(milliseconds=SETTLING_MS))
-            elif not await _has_pending(connection, campaign.id):
+            elif not await has_pending(connection, campaign.id):
                 # Counted in the same transaction: whoever reads that it is finished reads the last counts too.
                 turn.last = (await count(connection, campaign.id, at=now)).stored()
                 over = {"status": Status.FINISHED.value, "finished_at": now, "counts": turn.last, "counted_at": now}
@@ -224,6 +229,10 @@ class CampaignHandler:
         )
         granted = budget(state, policy, now=now, chance=self._luck.random)
         if granted.count:
+            may = await turn.spent.take(connection, granted.count)
+            if may == 0:
+                turn.wake.append(now + timedelta(seconds=turn.spent.wait_s))
+                return
             name = await gateway_of(connection, organization_id=campaign.organization_id, instance_id=instance_id)
             tomorrow = datetime.combine(today + timedelta(days=1), time(0), policy.own_zone)
             done = await write_next(
@@ -231,12 +240,13 @@ class CampaignHandler:
                 campaign,
                 gateway_named(self._gateways, name),
                 instance_id=instance_id,
-                count=granted.count,
+                count=may,
                 strangers=granted.first_contacts,
                 now=now,
                 next_day=tomorrow,
                 until=hours.until,
             )
+            turn.spent.written += len(done.message_ids)
             turn.jobs += [self._send(campaign, instance_id, message_id) for message_id in done.message_ids]
             await days.add(
                 connection,
@@ -283,13 +293,6 @@ class CampaignHandler:
 async def _set(connection: AsyncConnection, campaign_id: UUID, **values: object) -> None:
     changed = update(campaigns).where(campaigns.c.id == campaign_id).values(**values, updated_at=func.now())
     await connection.execute(changed)
-
-
-async def _has_pending(connection: AsyncConnection, campaign_id: UUID) -> bool:
-    query = select(
-        exists().where(campaign_recipients.c.campaign_id == campaign_id, campaign_recipients.c.status == PENDING)
-    )
-    return bool((await connection.execute(query)).scalar_one())
 
 
 def _ms(span: timedelta) -> int:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, and_, bindparam, insert, select, update
+from sqlalchemy import Row, and_, bindparam, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.gateways.protocol import Gateway
@@ -89,6 +89,12 @@ async def next_due(connection: AsyncConnection, campaign_id: UUID, instance_id: 
     )
     at: datetime | None = (await connection.execute(query)).scalar_one_or_none()
     return at
+
+
+async def has_pending(connection: AsyncConnection, campaign_id: UUID) -> bool:
+    """Tell whether anybody is left to be written to."""
+    query = select(exists().where(_r.campaign_id == campaign_id, _r.status == PENDING))
+    return bool((await connection.execute(query)).scalar_one())
 
 
 async def _due(connection: AsyncConnection, campaign_id: UUID, instance_id: str, now: datetime) -> Sequence[Any]:

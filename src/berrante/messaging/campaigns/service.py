@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 
 from berrante.engine.connection import system_clock
 from berrante.messaging.campaigns.audience import Audience, entries, numbers_of
@@ -39,6 +39,8 @@ _EVENTS: Final = {
     Move.RESUME: EventType.CAMPAIGN_RESUMED,
     Move.CANCEL: EventType.CAMPAIGN_CANCELLED,
 }
+#: Why a campaign paused itself stays; what it waited for does not.
+_NO_LONGER_WAITS: Final = case((campaigns.c.reason.startswith("waits "), None), else_=campaigns.c.reason)
 
 
 class Campaigns:
@@ -188,7 +190,9 @@ class Campaigns:
 
     async def cancel(self, organization_id: UUID, campaign_id: UUID) -> Campaign:
         """End a campaign: whoever was not written to is skipped; a message that is being sent is not called back."""
-        campaign = await self._move(organization_id, campaign_id, Move.CANCEL, finished_at=moment(self._clock()))
+        campaign = await self._move(
+            organization_id, campaign_id, Move.CANCEL, reason=_NO_LONGER_WAITS, finished_at=moment(self._clock())
+        )
         more = True
         while more:  # killed in between, the campaign's job or another cancel does the rest
             async with self._database.tenant(organization_id) as connection:

@@ -66,8 +66,13 @@ messages = Table(
     Index(None, "contact_id", "id"),
     # What the reconciler reads every minute: small, however large the table grows.
     Index("ix_messages_open", "id", postgresql_where=text("status IN ('queued', 'sending')")),
-    # What is in one number's lane.
-    Index("ix_messages_open_instance", "instance_id", postgresql_where=text("status IN ('queued', 'sending')")),
+    # What is in one number's lane, and of that what goes to one contact.
+    Index(
+        "ix_messages_open_instance",
+        "instance_id",
+        "contact_id",
+        postgresql_where=text("status IN ('queued', 'sending')"),
+    ),
 )
 
 message_prices = Table(

@@ -73,6 +73,8 @@ class Found:
     status: MessageStatus
     content: Mapping[str, Any]
     attempts: int
+    priority: int
+    created_at: datetime
     updated_at: datetime
     #: Why it is not to be sent any more, if it is not.
     called_off: str | None
@@ -111,6 +113,8 @@ async def find(
         status=MessageStatus(row.status),
         content=row.content,
         attempts=row.attempts,
+        priority=row.priority,
+        created_at=row.created_at,
         updated_at=row.updated_at,
         called_off=_called_off(row.origin, row.campaign_status),
         on_hold=row.campaign_status not in {None, "running", "finished"}

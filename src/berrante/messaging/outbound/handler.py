@@ -16,7 +16,7 @@ from berrante.messaging.endpoints.emitting import Told, enqueue
 from berrante.messaging.instances.tenancy import gateway_of
 from berrante.messaging.messages.content import quoted_of, reply_to_of
 from berrante.messaging.messages.status import MessageStatus
-from berrante.messaging.outbound import claims, gate
+from berrante.messaging.outbound import claims, gate, order
 from berrante.messaging.outbound.allowances import Pair
 from berrante.messaging.outbound.claims import Claim, Found, Outcomes
 from berrante.messaging.outbound.jobs import SEND, SendPayload
@@ -139,7 +139,7 @@ class OutboundHandler:
             case content, claim:
                 return await self._send(gateway, payload, found, content, claim, is_last=job.attempt >= attempts)
 
-    async def _claimed(
+    async def _claimed(  # noqa: PLR0911  one return per step
         self, connection: AsyncConnection, payload: SendPayload, found: Found, *, gateway: str, now_ms: int
     ) -> _Decided:
         """Claim the message if nothing stands in its way."""
@@ -149,6 +149,8 @@ class OutboundHandler:
         held_ms = self._reactions.resting_ms(payload, found.contact_id)
         if held_ms:
             return Snooze(held_ms)
+        if found.status is MessageStatus.QUEUED and await order.is_behind(connection, self._queues.outbound, found):
+            return Snooze(order.LOOK_MS)
         whom = gate.Whom(
             pair=Pair(
                 organization_id=payload.organization_id,

@@ -8,7 +8,7 @@ people = Table(
     "people",
     metadata,
     Column("id", Uuid, primary_key=True),
-    # Null for the platform's owner, who belongs to no tenant.
+    # Null for the platform's owner, who belongs to no tenant; an organization has owners of its own.
     Column("organization_id", Uuid, ForeignKey("organizations.id", ondelete="CASCADE"), index=True),
     Column("email", Text, nullable=False, unique=True),
     Column("password_hash", Text, nullable=False),
@@ -19,7 +19,7 @@ people = Table(
     Column("last_login_at", MOMENT),
     CheckConstraint("email = lower(email)", name="email_is_lower"),
     CheckConstraint("role IN ('owner', 'admin', 'agent', 'viewer')", name="role"),
-    CheckConstraint("(role = 'owner') = (organization_id IS NULL)", name="owner_has_no_organization"),
+    CheckConstraint("organization_id IS NOT NULL OR role = 'owner'", name="only_owners_have_no_organization"),
 )
 
 # A session is a family of refresh tokens, of which one at a time is good.

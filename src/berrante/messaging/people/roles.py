@@ -7,7 +7,7 @@ from typing import Final
 
 
 class Role(enum.StrEnum):
-    """The platform's owner, and the three roles of an organization's people."""
+    """The roles of an organization's people; an owner without an organization is the platform's."""
 
     OWNER = "owner"
     ADMIN = "admin"
@@ -31,17 +31,20 @@ def _read(*nouns: str) -> frozenset[str]:
 #: All that a key or a person can be allowed.
 SCOPES: Final = _both(*_WORK, *_ADMINISTRATION) | _read("audit_log", "quotas")
 
+#: To make, change, reset and remove an organization's owners: its owners alone may, and no key.
+OWNERS_WRITE: Final = "owners.write"
+
 #: What a key may do that was made without saying what.
 WORK_SCOPES: Final = _both(*_WORK)
 
 ROLE_SCOPES: Final[Mapping[Role, frozenset[str]]] = MappingProxyType(
     {
-        Role.OWNER: SCOPES,  # within the organization that the owner acts for
+        Role.OWNER: SCOPES | {OWNERS_WRITE},  # within the organization that is theirs, or that the platform's acts for
         Role.ADMIN: SCOPES,
         Role.AGENT: _both("contacts", "messages") | _read("automations", "campaigns", "instances", "quotas"),
         Role.VIEWER: _read("automations", "campaigns", "contacts", "instances", "messages", "quotas"),
     }
 )
 
-#: The roles of an organization's people; the owner is the platform's.
-TENANT_ROLES: Final = (Role.ADMIN, Role.AGENT, Role.VIEWER)
+#: Who administers an organization.
+ADMINISTRATORS: Final = frozenset({Role.OWNER, Role.ADMIN})

@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.messaging import audit
 from berrante.messaging.audit import Actor
-from berrante.messaging.errors import Denied, Invalid, LoginFailed, Missing, Taken, WrongState
+from berrante.messaging.errors import Invalid, LoginFailed, Missing, Taken
 from berrante.messaging.fields import named, storable
 from berrante.messaging.people.models import people
 from berrante.messaging.people.passwords import Passwords
 from berrante.messaging.people.person import Person, person_of
-from berrante.messaging.people.roles import ROLE_SCOPES, TENANT_ROLES, Role
+from berrante.messaging.people.roles import ADMINISTRATORS, Role
+from berrante.messaging.people.rules import admit_role, keep_administrators
 from berrante.messaging.people.sessions import revoke_all
 from berrante.store import Database, new_id
 
@@ -31,13 +32,16 @@ class People:
         self._database = database
         self._passwords = Passwords()
 
-    async def ensure_owner(self, email: str, password: str, *, actor: Actor = audit.COMMAND) -> bool:
-        """Make a platform's owner unless the address is known; True if this call made them.
+    async def ensure_owner(
+        self, email: str, password: str, *, organization_id: UUID | None = None, actor: Actor = audit.COMMAND
+    ) -> bool:
+        """Make an owner of the platform, or of an organization, unless the address is known; True if this call did.
 
         The password of a person who exists is left alone. Raises ``Invalid``.
         """
         row = {
             "id": new_id(),
+            "organization_id": organization_id,
             "email": email_of(email),
             "password_hash": await self._passwords.hash(password),
             "role": Role.OWNER.value,
@@ -49,13 +53,16 @@ class People:
                 await _record(connection, "created", None, person_of(made._mapping), actor)
         return made is not None
 
-    async def reset_owner(self, email: str, password: str, *, actor: Actor = audit.COMMAND) -> int:
-        """Give an owner a new password and end all their sessions; returns how many.
+    async def reset_owner(
+        self, email: str, password: str, *, organization_id: UUID | None = None, actor: Actor = audit.COMMAND
+    ) -> int:
+        """Give an owner of the platform or an organization a new password and end their sessions; returns how many.
 
         Raises ``Missing`` if no owner has the address, and ``Invalid``.
         """
         hashed = await self._passwords.hash(password)
-        mine = (people.c.email == email_of(email), people.c.role == Role.OWNER.value)
+        of = people.c.organization_id.is_not_distinct_from(organization_id)
+        mine = (people.c.email == email_of(email), people.c.role == Role.OWNER.value, of)
         statement = update(people).where(*mine).values(password_hash=hashed, disabled_at=None).returning(people)
         async with self._database.platform(because="the owner belongs to no organization") as connection:
             row = (await connection.execute(statement)).one_or_none()
@@ -80,7 +87,7 @@ class People:
         ``may`` are the scopes of whoever asks: nobody gives a role that can do more than themselves.
         Raises ``Invalid``, ``Taken`` and ``Denied``.
         """
-        _grantable(role, may)
+        admit_role(role, may)
         drawn = None if password else secrets.token_urlsafe(12)
         row = {
             "id": new_id(),
@@ -129,27 +136,26 @@ class People:
     ) -> Person:
         """Change what is given. A new role, and being disabled, hold from the next request on.
 
-        Raises ``Missing``, ``Invalid``, ``Denied``, and ``WrongState`` if the organization would have no admin left.
+        Raises ``Missing``, ``Invalid``, ``Denied``, and ``WrongState`` for the last owner or admin.
         """
         async with self._database.tenant(organization_id) as connection:
-            before, has_other = await _locked(connection, organization_id, person_id)
-            _grantable(before.role, may)  # nor does anybody change those who can do more
+            before, others = await _locked(connection, organization_id, person_id)
+            admit_role(before.role, may)  # nor does anybody change those who can do more
             if role is not None:
-                _grantable(role, may)
+                admit_role(role, may)
             values: dict[str, object] = {}
             if role is not None:
                 values["role"] = role.value
             if name is not None:
                 values["name"] = named(name)
-            if disabled is not None and disabled != (before.disabled_at is not None):
+            if disabled is not None and disabled != before.is_disabled:
                 values["disabled_at"] = func.now() if disabled else None
             if not values:
                 return before
             changed = update(people).where(_own(organization_id, person_id)).values(values).returning(people)
             after = person_of((await connection.execute(changed)).one()._mapping)
-            if after.role is not Role.ADMIN or after.disabled_at is not None:
-                _keep_an_admin(before, has_other=has_other)
-            if after.disabled_at is not None:
+            keep_administrators(before, after, others)
+            if after.is_disabled:
                 await revoke_all(connection, person_id, because="the person was disabled")
             await _record(connection, "updated", before, after, actor)
         return after
@@ -165,7 +171,7 @@ class People:
         hashed = await self._passwords.hash(password or drawn or "")
         async with self._database.tenant(organization_id) as connection:
             person, _ = await _locked(connection, organization_id, person_id)
-            _grantable(person.role, may)
+            admit_role(person.role, may)
             mine = _own(organization_id, person_id)
             await connection.execute(update(people).where(mine).values(password_hash=hashed))
             await revoke_all(connection, person_id, because="the password was reset")
@@ -186,12 +192,12 @@ class People:
     async def remove(self, organization_id: UUID, person_id: UUID, *, actor: Actor, may: frozenset[str]) -> None:
         """Remove a person with their sessions; what they did stays in the audit log.
 
-        Raises ``Missing``, ``Denied``, and ``WrongState`` if the organization would have no admin left.
+        Raises ``Missing``, ``Denied``, and ``WrongState`` for the last owner or admin.
         """
         async with self._database.tenant(organization_id) as connection:
-            person, has_other = await _locked(connection, organization_id, person_id)
-            _grantable(person.role, may)
-            _keep_an_admin(person, has_other=has_other)
+            person, others = await _locked(connection, organization_id, person_id)
+            admit_role(person.role, may)
+            keep_administrators(person, None, others)
             await connection.execute(delete(people).where(_own(organization_id, person_id)))
             await _record(connection, "removed", person, None, actor)
 
@@ -230,8 +236,8 @@ def _own(organization_id: UUID, person_id: UUID) -> ColumnElement[bool]:
     return (people.c.organization_id == organization_id) & (people.c.id == person_id)
 
 
-async def _locked(connection: AsyncConnection, organization_id: UUID, person_id: UUID) -> tuple[Person, bool]:
-    """Return the person, and whether the organization has another admin who can log in; all of them are locked.
+async def _locked(connection: AsyncConnection, organization_id: UUID, person_id: UUID) -> tuple[Person, list[Person]]:
+    """Return the person, and the organization's other owners and admins; all of them are locked.
 
     In one order everywhere: two admins who remove each other at once neither deadlock nor both succeed.
     """
@@ -239,7 +245,7 @@ async def _locked(connection: AsyncConnection, organization_id: UUID, person_id:
         select(people)
         .where(
             people.c.organization_id == organization_id,
-            (people.c.role == Role.ADMIN.value) | (people.c.id == person_id),
+            people.c.role.in_(sorted(ADMINISTRATORS)) | (people.c.id == person_id),
         )
         .order_by(people.c.id)
         .with_for_update()
@@ -248,20 +254,7 @@ async def _locked(connection: AsyncConnection, organization_id: UUID, person_id:
     person = next((person for person in found if person.id == person_id), None)
     if person is None:
         raise Missing("person", person_id)
-    others = (other for other in found if other.id != person_id)
-    return person, any(other.role is Role.ADMIN and other.disabled_at is None for other in others)
-
-
-def _grantable(role: Role, may: frozenset[str]) -> None:
-    if role not in TENANT_ROLES:
-        raise Invalid("role", f"is {role.value!r}", remedy=f"give one of {', '.join(TENANT_ROLES)}")
-    if not ROLE_SCOPES[role] <= may:
-        raise Denied(f"the role {role.value!r} can do more than you: ask an admin")
-
-
-def _keep_an_admin(before: Person, *, has_other: bool) -> None:
-    if before.role is Role.ADMIN and before.disabled_at is None and not has_other:
-        raise WrongState("person", before.id, state="the last admin", needed="joined by another admin first")
+    return person, [other for other in found if other.id != person_id]
 
 
 async def _record(
@@ -287,5 +280,5 @@ def _told(person: Person | None) -> dict[str, object] | None:
         "email": person.email,
         "name": person.name,
         "role": person.role.value,
-        "disabled": person.disabled_at is not None,
+        "disabled": person.is_disabled,
     }

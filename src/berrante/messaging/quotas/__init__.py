@@ -1,5 +1,5 @@
 """Quotas of organizations."""
 
-from berrante.messaging.quotas.service import Quota, Quotas, Usage, admit_campaign, admit_contacts
+from berrante.messaging.quotas.service import Quota, Quotas, Spending, Usage, admit_campaign, admit_contacts, spending
 
-__all__ = ["Quota", "Quotas", "Usage", "admit_campaign", "admit_contacts"]
+__all__ = ["Quota", "Quotas", "Spending", "Usage", "admit_campaign", "admit_contacts", "spending"]

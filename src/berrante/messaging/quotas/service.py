@@ -1,6 +1,8 @@
 """Quotas: how many messages a day, running campaigns and contacts an organization may have."""
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -126,18 +128,52 @@ class Quotas:
         if limit is None:
             return
         key = self._key(organization_id)
-        verdict, used = await self._take(keys=[key], args=[number, limit, _KEPT_S, ""])
+        verdict, used, _ = await self._take(keys=[key], args=[number, limit, _KEPT_S, "", number])
         if verdict == -1:
             async with self._database.tenant(organization_id) as connection:
                 known = await self._sent_today(connection, organization_id)
-            verdict, used = await self._take(keys=[key], args=[number, limit, _KEPT_S, known])
+            verdict, used, _ = await self._take(keys=[key], args=[number, limit, _KEPT_S, known, number])
         if verdict != 1:
             raise QuotaExceeded("messages a day", limit=limit, used=int(used), retry_after_s=self._until_midnight_s())
 
     async def give_back_messages(self, organization_id: UUID, number: int = 1) -> None:
         """Give back messages that were taken and not written."""
-        if await self._redis.exists(self._key(organization_id)):
-            await self._redis.decrby(self._key(organization_id), number)
+        await self._add(self._key(organization_id), -number)
+
+    @asynccontextmanager
+    async def spending(self, organization_id: UUID) -> AsyncIterator["Spending"]:
+        """Let a transaction, which begins and ends within the block, take as many messages as are left today.
+
+        What it took and did not write is given back, and all of it if the block raises.
+        """
+        # Read before the transaction begins: whoever holds a connection must not wait for a second one.
+        limit = (await self._lately(organization_id)).messages_per_day
+        spending = Spending(self, organization_id, limit=limit, key=self._key(organization_id))
+        try:
+            yield spending
+        except BaseException:
+            spending.written = 0
+            raise
+        finally:
+            if unwritten := spending.taken - spending.written:
+                await self._add(spending.key, -unwritten)
+
+    async def _take_some(
+        self, connection: AsyncConnection, organization_id: UUID, number: int, *, limit: int, key: str
+    ) -> tuple[int, int]:
+        """Take up to ``number``; returns how many were taken and how many are used."""
+        verdict, used, taken = await self._take(keys=[key], args=[number, limit, _KEPT_S, "", 1])
+        if verdict == -1:
+            known = await self._sent_today(connection, organization_id)
+            _, used, taken = await self._take(keys=[key], args=[number, limit, _KEPT_S, known, 1])
+        return int(taken), int(used)
+
+    async def _add(self, key: str, number: int) -> bool:
+        """Add to what is used, if Redis knows it; a Redis that forgot is told by the rows."""
+        if not await self._redis.exists(key):
+            return False
+        await self._redis.incrby(key, number)
+        return True
 
     async def _sent_today(self, connection: AsyncConnection, organization_id: UUID) -> int:
         # Ids begin with their milliseconds: the index on (organization_id, id) finds the day's first.
@@ -156,6 +192,51 @@ class Quotas:
     def _until_midnight_s(self) -> int:
         left = self._midnight() + timedelta(days=1) - moment(self._clock())
         return max(1, -(-left // timedelta(seconds=1)))
+
+
+class Spending:
+    """The messages that one transaction takes from an organization's day."""
+
+    def __init__(self, quotas: Quotas | None, organization_id: UUID, *, limit: int | None, key: str) -> None:
+        self._quotas = quotas
+        self._organization_id = organization_id
+        self._limit = limit
+        self.key = key
+        self.taken = 0
+        self.written = 0
+        #: Why a campaign waits, and how long, once there was nothing left to take.
+        self.reason: str | None = None
+        self.wait_s = 0
+
+    async def take(self, connection: AsyncConnection, number: int) -> int:
+        """Take up to ``number``, and return how many may be written; add to ``written`` what was."""
+        if self._quotas is None or self._limit is None:
+            return number
+        taken, used = await self._quotas._take_some(
+            connection, self._organization_id, number, limit=self._limit, key=self.key
+        )
+        if taken == 0:
+            self.wait_s = self._quotas._until_midnight_s()
+            refusal = QuotaExceeded("messages a day", limit=self._limit, used=used, retry_after_s=self.wait_s)
+            self.reason = f"waits until midnight UTC: {refusal}"
+        self.taken += taken
+        return taken
+
+    async def count(self, number: int = 1) -> None:
+        """Count messages that are written whatever is left."""
+        if self._quotas is not None and self._limit is not None and await self._quotas._add(self.key, number):
+            self.taken += number
+            self.written += number
+
+
+@asynccontextmanager
+async def spending(quotas: Quotas | None, organization_id: UUID) -> AsyncIterator[Spending]:
+    """Spend of the quotas, as ``Quotas.spending`` does; of None there is no end."""
+    if quotas is None:
+        yield Spending(None, organization_id, limit=None, key="")
+        return
+    async with quotas.spending(organization_id) as spent:
+        yield spent
 
 
 async def admit_contacts(connection: AsyncConnection, organization_id: UUID, adding: int = 1) -> None:

@@ -13,26 +13,28 @@ from berrante.messaging.campaigns.replies import change_settings, settings_of
 from berrante.messaging.campaigns.retrying import Retry
 from berrante.messaging.errors import Invalid, Missing
 from berrante.messaging.messages.content import outgoing
+from berrante.web.api.campaign_bodies import (
+    CampaignChange,
+    CampaignIn,
+    PreviewIn,
+    RehearseIn,
+    RetryIn,
+    ScheduleIn,
+    SettingsIn,
+    TestIn,
+)
 from berrante.web.api.campaign_shapes import (
     AudienceOut,
     AudienceTakenOut,
-    CampaignChange,
-    CampaignIn,
     CampaignOut,
     CampaignsOut,
     LedgerOut,
-    PreviewIn,
     PreviewOut,
     RecipientOut,
     RecipientsOut,
     RehearsalOut,
-    RehearseIn,
     RetriedOut,
-    RetryIn,
-    ScheduleIn,
-    SettingsIn,
     SettingsOut,
-    TestIn,
     TestOut,
     campaign_out,
     ledger_out,

@@ -15,7 +15,7 @@ from berrante.web.services import services
 
 router = APIRouter(prefix="/people", tags=["people"])
 
-TenantRole = Literal["admin", "agent", "viewer"]
+TenantRole = Literal["owner", "admin", "agent", "viewer"]
 _Password = Annotated[SecretStr | None, Field(min_length=8, max_length=1_024)]
 _Name = Annotated[str | None, Field(min_length=1, max_length=200)]
 
@@ -73,7 +73,7 @@ class PasswordOut(BaseModel):
 
 @router.post("", status_code=201, summary="Make a person")
 async def create(request: Request, caller: CurrentCaller, given: PersonIn) -> PersonMade:
-    """Make a person in the organization; nobody gives a role that can do more than their own."""
+    """Make a person in the organization; nobody gives a role that can do more than theirs: only owners make owners."""
     person, drawn = await services(request).people.create(
         caller.organization_id,
         email=given.email,
@@ -105,7 +105,7 @@ async def show(request: Request, caller: CurrentCaller, person_id: UUID) -> Pers
 
 @router.patch("/{person_id}", summary="Change a person")
 async def change(request: Request, caller: CurrentCaller, person_id: UUID, given: PersonChange) -> PersonOut:
-    """Change what is given; it holds from their next request on. 409 if no admin would be left."""
+    """Change what is given; it holds from their next request on. 409 if the last owner or admin would go."""
     person = await services(request).people.change(
         caller.organization_id,
         person_id,
@@ -122,7 +122,7 @@ async def change(request: Request, caller: CurrentCaller, person_id: UUID, given
 async def reset_password(
     request: Request, caller: CurrentCaller, person_id: UUID, given: PasswordIn | None = None
 ) -> PasswordOut:
-    """Set a new password and end all their sessions."""
+    """Set a new password and end all their sessions; an owner's is for owners to set."""
     password = given.password.get_secret_value() if given and given.password else None
     drawn = await services(request).people.reset_password(
         caller.organization_id, person_id, password=password, actor=caller.actor, may=caller.scopes
@@ -132,7 +132,7 @@ async def reset_password(
 
 @router.delete("/{person_id}", status_code=204, summary="Remove a person")
 async def remove(request: Request, caller: CurrentCaller, person_id: UUID) -> None:
-    """Remove a person with their sessions; what they did stays in the audit log. 409 if no admin would be left."""
+    """Remove a person with their sessions; what they did stays in the audit log. 409 for the last owner or admin."""
     await services(request).people.remove(caller.organization_id, person_id, actor=caller.actor, may=caller.scopes)
 
 

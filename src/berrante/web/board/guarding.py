@@ -45,7 +45,7 @@ class Somebody(Protocol):
     @property
     def email(self) -> str: ...
     @property
-    def role(self) -> str: ...
+    def is_platform_owner(self) -> bool: ...
 
 
 class Verifier(Protocol):
@@ -123,7 +123,7 @@ class OwnerByPassword:
         person = await self._people.verify(*given)
         if person is None:
             return refusal(request, status=401, headers=_CHALLENGE)
-        if person.role != "owner":
+        if not person.is_platform_owner:
             return refusal(request, status=403)
         identity = Identity(id=person.email, name=person.email)
         if len(self._known) >= _REMEMBERED:
