@@ -7,14 +7,10 @@ import { fenced } from './leases.js';
 export async function authState(pool, lease, seal, onFailure) {
   const { instanceId, organizationId } = lease;
   let retired = false;
-  const told = async work => {
-    try {
-      return await work();
-    } catch (error) {
-      if (!retired) onFailure(error);
-      throw error;
-    }
-  };
+  const told = work => work().catch(error => {
+    if (!retired) onFailure(error);
+    throw error;
+  });
   const commit = work => told(() => fenced(pool, lease, client => {
     if (retired) throw new Error('the socket was closed'); // asked under the row's lock, which a wipe holds before
     return work(client);

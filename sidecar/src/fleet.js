@@ -32,7 +32,6 @@ export class Fleet {
       await line.stop();
       await this.#deps.leases.release(line);
     }));
-    this.#lines.clear();
   }
 
   /**
@@ -44,16 +43,14 @@ export class Fleet {
     const held = this.#lines.get(instanceId);
     if (held) return held;
     // Two requests at once take it once.
-    if (!this.#taking.has(instanceId)) this.#taking.set(instanceId, this.#take(instanceId).finally(() => this.#taking.delete(instanceId)));
+    if (!this.#taking.has(instanceId)) {
+      const taking = this.#deps.leases.take(instanceId).then(row => row && this.#add(row));
+      this.#taking.set(instanceId, taking.finally(() => this.#taking.delete(instanceId)));
+    }
     const taken = await this.#taking.get(instanceId);
     if (taken) return taken;
     const owner = await this.#deps.leases.holder(instanceId);
     throw owner ? new Refused('held_elsewhere', { status: 421, owner }) : new Refused('unknown_instance', { status: 404 });
-  }
-
-  async #take(instanceId) {
-    const row = await this.#deps.leases.take(instanceId);
-    return row && this.#add(row);
   }
 
   async #add(row) {

@@ -5,13 +5,11 @@ import { Queue } from 'bullmq';
 import { fenced } from './leases.js';
 import { user } from './reading.js';
 
-export function inbound(pool, seal, { redisUrl, queuePrefix: prefix, job }) {
-  // Never give up on a Redis that is away; a command waits, and its journal entry with it.
-  const { protocol, pathname } = new URL(redisUrl);
-  const connection = { maxRetriesPerRequest: null, ...(protocol === 'unix:' ? { path: pathname } : { url: redisUrl }) };
+export function inbound(pool, seal, { redis: connection, queuePrefix: prefix, job }) {
   const queue = new Queue('message', { connection, prefix, defaultJobOptions: job });
   queue.on('error', () => {}); // ioredis comes back by itself; what was not added stays in the journal
   const idOf = (...parts) => parts.join('-').replaceAll(':', '-'); // the id that every producer of the queue gives it
+  const add = (name, { organizationId, instanceId }, data, ...id) => queue.add(name, { organizationId, instanceId, ...data }, { jobId: idOf(instanceId, ...id) });
   return {
     /** Keep a message; the same one again changes nothing. */
     keep: (lease, chat, entry) => fenced(pool, lease, client => client.query(
@@ -25,11 +23,10 @@ export function inbound(pool, seal, { redisUrl, queuePrefix: prefix, job }) {
       return rows.map(row => ({ number: row.number, entry: seal.open(row.entry, instanceId, 'journal', row.message_id) }));
     },
     /** Add the `incoming` job of a journal entry. A redelivery is the same job. */
-    async handleIncomingMessage({ organizationId, instanceId }, { messageId, sentAt, content, number, author, name = null }) {
+    async handleIncomingMessage(line, { messageId, sentAt, content, number, author, name = null }) {
       // A hidden number that nothing resolved stays as it is: its job fails with a reason that people see.
       const from = number ? `+${user(number)}` : author;
-      const data = { organizationId, instanceId, from, content, messageId, sentAt, fromName: name };
-      await queue.add('incoming', data, { jobId: idOf(instanceId, messageId, sentAt) });
+      await add('incoming', line, { from, content, messageId, sentAt, fromName: name }, messageId, sentAt);
     },
     forget: (instanceId, number) => pool.query('DELETE FROM baileys_journal WHERE instance_id = $1 AND number = $2', [instanceId, number]),
     /** Whether the message of a stanza came in once: it is in the journal, or stored, or (asked last) its job is in Redis. */
@@ -41,15 +38,13 @@ export function inbound(pool, seal, { redisUrl, queuePrefix: prefix, job }) {
       );
       return rows[0].known || Boolean(await queue.getJob(idOf(instanceId, id, Number(t) * 1000)));
     },
-    async handleReceipt({ organizationId, instanceId }, { messageId, status, at }) {
-      const data = { organizationId, instanceId, messageId, status, at, errorCode: null, error: null };
-      await queue.add('receipt', data, { jobId: idOf(instanceId, messageId, status, at) });
-    },
-    /** Tell how the number stands with WhatsApp; the latest word holds, in whatever order they come. */
-    async handleConnection({ organizationId, instanceId }, details) {
+    handleReceipt: (line, { messageId, status, at }) =>
+      add('receipt', line, { messageId, status, at, errorCode: null, error: null }, messageId, status, at),
+    /** Tell what state the number is in; the latest word holds, in whatever order they come. */
+    async handleConnection(line, details) {
       const at = Date.now();
-      const data = { organizationId, instanceId, kind: 'connection', subject: 'connection', at, details, accountId: null };
-      await queue.add('update', data, { jobId: idOf(instanceId, 'connection', details.state, at) });
+      const data = { kind: 'connection', subject: 'connection', at, details, accountId: null };
+      await add('update', line, data, 'connection', details.state, details.locked, at);
     },
     close: () => queue.close(),
   };

@@ -8,7 +8,6 @@ import { NewChats } from './new_chats.js';
 import { afterClose, backoff, Refused } from './refusals.js';
 import { Sending } from './sending.js';
 import { openSocket } from './socket.js';
-import { Standing } from './standing.js';
 
 const ALERTS_KEPT = 20;
 const STOPPED = new Set(['absent', 'expired', 'elsewhere', 'logged_out', 'banned']);
@@ -31,7 +30,7 @@ export class Line {
   #saving = Promise.resolve();
   #draining = Promise.resolve();
   #willDrain = false;
-  #standing;
+  #reported;
 
   /** @param {{instance_id: string, organization_id: string, fence: string}} row @param {() => void} onLost */
   constructor(row, deps, onLost) {
@@ -41,7 +40,6 @@ export class Line {
     this.leasedUntil = Date.now() + deps.settings.leaseMs;
     this.#deps = deps;
     this.#onLost = onLost;
-    this.#standing = new Standing(this, deps.inbound, this.#newChats);
     this.#sending = new Sending(() => this.socket, deps.settings.ackMs, () => this.#socket?.end(new Error('no acknowledgement')));
   }
 
@@ -87,7 +85,7 @@ export class Line {
     this.#auth?.retire();
     await wipe(this.#deps.pool, this);
     this.#become('absent', { me: null });
-    this.#standing.ended('absent');
+    this.#report();
   }
 
   /** Leave the number to others: no more sends, no more commits. */
@@ -98,9 +96,8 @@ export class Line {
     await this.#draining;
   }
 
-  /** Look whether a restriction ended, and raise an alert when messages go out and nothing has come back for long. */
+  /** Raise an alert when messages go out and nothing has come back for long. */
   check(now = Date.now()) {
-    this.#standing.look();
     if (this.#status.state !== 'open' || !this.unheardSince || now - this.unheardSince < this.#deps.settings.silentMs) return;
     this.alert('connected_but_silent', `sent ${Math.round((now - this.unheardSince) / 1000)} s ago, and neither receipt nor message came`);
     this.unheardSince = undefined;
@@ -108,12 +105,7 @@ export class Line {
 
   /** Have a message in the journal before its keys move on. */
   async keep(chat, entry) {
-    try {
-      await this.#deps.inbound.keep(this, chat, entry);
-    } catch (error) {
-      this.#storageFailed(error);
-      throw error;
-    }
+    await this.#deps.inbound.keep(this, chat, entry).catch(error => this.#storageFailed(error));
     this.#deps.die('after-journal');
     this.drain();
   }
@@ -160,13 +152,13 @@ export class Line {
       this.#saving = this.#saving.then(() => auth.save()).catch(() => {}); // `onFailure` has closed the link already
     });
     const isOurs = () => socket === this.#socket;
-    this.#newChats.follow(socket, this.instanceId, () => isOurs() && this.#standing.look(), () => isOurs() && this.#standing.known());
+    this.#newChats.follow(socket, this.instanceId, () => isOurs() && this.#report());
     socket.ev.on('messages.upsert', ({ messages }) => {
       const unread = messages.filter(({ messageStubType, key }) => messageStubType === CIPHERTEXT && !key.fromMe);
       for (const { key } of unread) this.alert('undecryptable', `message ${key.id}; its sender was asked to send it anew`);
     });
     socket.ev.on('connection.update', update => {
-      if (socket === this.#socket) this.#changed(socket, auth, update).catch(error => this.#later(error.message));
+      if (isOurs()) this.#changed(socket, auth, update).catch(error => this.#later(error.message));
     });
     return socket;
   }
@@ -196,15 +188,14 @@ export class Line {
     if (next === 'logged_out' || next === 'banned') await wipe(this.#deps.pool, this);
     if (next !== 'expired') this.alert(next, `WhatsApp closed the link with code ${code}`);
     this.#become(next, { close, ...(next === 'elsewhere' ? {} : { me: null }) });
-    this.#standing.ended(next);
+    this.#report();
   }
 
   #later(reason, close = null) {
     if (this.#stopped) return;
-    const { backoffMs, backoffCapMs } = this.#deps.settings;
-    const wait = backoff(this.#attempt++, { firstMs: backoffMs, capMs: backoffCapMs, chance: Math.random() });
+    const wait = backoff(this.#attempt++, this.#deps.settings, Math.random());
     this.#become('waiting', { close, retry_at: new Date(Date.now() + wait).toISOString() });
-    this.#standing.away(this.#attempt, reason);
+    if (this.#attempt > 1) this.#report(reason); // back at the first try, it was not away for its users
     write('info', 'link.closed', { instance_id: this.instanceId, reason, retry_in_ms: wait });
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#open(), wait);
@@ -215,6 +206,7 @@ export class Line {
     write('error', 'storage.failed', { instance_id: this.instanceId, reason: error.message });
     if (error instanceof LeaseLost) this.#onLost();
     else this.#socket?.end(new Error('our storage failed'));
+    throw error;
   }
 
   #detached() {
@@ -239,5 +231,14 @@ export class Line {
   #become(state, more = {}) {
     Object.assign(this.#status, { qr: null, code: null, close: null, retry_at: null }, more, { state });
     write('info', 'number.state', { instance_id: this.instanceId, state });
+  }
+
+  // Only once it is known whether an open number is locked. What it means `messaging/instance_states` decides.
+  #report(reason = null) {
+    const { locked = false, locked_until: lockedUntil = null } = this.#newChats.told ?? {};
+    const details = { state: this.#status.state, reason, locked, locked_until: lockedUntil };
+    if (JSON.stringify(details) === this.#reported) return;
+    this.#reported = JSON.stringify(details);
+    this.#deps.inbound.handleConnection(this, details).catch(error => this.alert('connection_untold', error.message));
   }
 }

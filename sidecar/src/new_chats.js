@@ -3,34 +3,28 @@
 import { write } from './log.js';
 import { Refused } from './refusals.js';
 
-const READ_MS = 3_000;
-
 export class NewChats {
   /** As it was told, times in milliseconds, null for a time without an end; undefined if nothing was. */
   told;
 
-  /** Read both, and go on hearing of them: `changed`; `read` is called once both are known after an opening, or will not be. */
-  follow(socket, instanceId, changed, read) {
-    const tell = more => changed((this.told = { locked: false, locked_until: null, quota: 0, used: 0, quota_ends: null, ...this.told, ...more }));
+  /** Read both, and go on hearing of them; `changed` is called when a lock is told, and when none is after an opening. */
+  follow(socket, instanceId, changed) {
+    const tell = more => (this.told = { locked: false, locked_until: null, quota: 0, used: 0, quota_ends: null, ...this.told, ...more });
     const capped = ({ total_quota: total, used_quota: used, cycle_end_timestamp: ends, capping_status: status } = {}) => {
       const quota = Number(total) || 0;
       tell({ quota, used: Math.max(Number(used) || 0, status === 'CAPPED' ? quota : 0), quota_ends: ends ? Number(ends) * 1000 : null });
     };
     socket.ev.on('message-capping.update', capped);
-    socket.ev.on('connection.update', ({ connection, reachoutTimeLock: lock }) => {
+    socket.ev.on('connection.update', async ({ connection, reachoutTimeLock: lock }) => {
       if (lock) tell({ locked: Boolean(lock.isActive), locked_until: lock.timeEnforcementEnds?.getTime() ?? null });
-      if (connection !== 'open') return;
-      // An account without limits may have no answer to it.
-      const unread = error => write('debug', 'new_chats.unread', { instance_id: instanceId, reason: error.message });
-      const asked = [socket.fetchNewChatMessageCap().then(capped, unread), socket.fetchAccountReachoutTimelock().catch(unread)];
-      Promise.race([Promise.allSettled(asked), new Promise(resolve => setTimeout(resolve, READ_MS).unref())]).then(read);
+      if (connection === 'open') {
+        // An account without limits may have no answer to it.
+        const unread = error => write('debug', 'new_chats.unread', { instance_id: instanceId, reason: error.message });
+        socket.fetchNewChatMessageCap().then(capped).catch(unread);
+        await socket.fetchAccountReachoutTimelock().catch(unread);
+      }
+      if (lock || connection === 'open') changed();
     });
-  }
-
-  /** When a time-lock ends, in ms; `Infinity` if WhatsApp named no end, 0 if there is none. */
-  get lockedUntil() {
-    const until = this.told?.locked ? (this.told.locked_until ?? Infinity) : 0;
-    return until > Date.now() ? until : 0;
   }
 
   /** Run a send. @param {{is_cold?: boolean, most?: number}} message `most` strangers may be written to; `Refused` beyond it */

@@ -17,7 +17,7 @@ export function afterClose(code, { pairing }) {
 }
 
 /** Milliseconds until the `attempt`-th reconnection (from 0): doubled each time up to a cap, between half and all of it. */
-export function backoff(attempt, { firstMs, capMs, chance }) {
-  const most = Math.min(capMs, firstMs * 2 ** Math.min(attempt, 20));
+export function backoff(attempt, { backoffMs, backoffCapMs }, chance) {
+  const most = Math.min(backoffCapMs, backoffMs * 2 ** Math.min(attempt, 20));
   return Math.round(most / 2 + (most / 2) * chance);
 }

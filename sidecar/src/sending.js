@@ -31,11 +31,10 @@ export class Sending {
     const sent = Promise.allSettled([this.#chats.get(message.to)]).then(() => this.#send(message, isGone));
     this.#chats.set(message.to, sent);
     this.#flying.set(message.id, sent);
-    const forget = () => {
+    void Promise.allSettled([sent]).then(() => {
       this.#flying.delete(message.id);
       if (this.#chats.get(message.to) === sent) this.#chats.delete(message.to);
-    };
-    sent.then(forget, forget);
+    });
     return sent;
   }
 

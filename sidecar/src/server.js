@@ -49,8 +49,7 @@ export function server(fleet, { token, die }) {
 
   return http.createServer(async (request, response) => {
     const [status, value] = await answer(request, response).catch(failed);
-    response.writeHead(status, { 'content-type': 'application/json' });
-    response.end(JSON.stringify(value));
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
   });
 }
 

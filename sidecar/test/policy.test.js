@@ -26,9 +26,10 @@ test('440 never comes back by itself', () => {
 });
 
 test('the wait doubles up to its cap, with jitter', () => {
-  const waits = [0, 1, 2, 30].map(attempt => backoff(attempt, { firstMs: 1000, capMs: 5000, chance: 1 }));
+  const settings = { backoffMs: 1000, backoffCapMs: 5000 };
+  const waits = [0, 1, 2, 30].map(attempt => backoff(attempt, settings, 1));
   assert.deepEqual(waits, [1000, 2000, 4000, 5000]);
-  assert.equal(backoff(0, { firstMs: 1000, capMs: 5000, chance: 0 }), 500);
+  assert.equal(backoff(0, settings, 0), 500);
 });
 
 test('only what a person would see is content', () => {

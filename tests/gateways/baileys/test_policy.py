@@ -31,6 +31,7 @@ def test_what_the_sidecar_reads() -> None:
     assert read["databaseUrl"] == "postgresql://h/d"
     assert (read["owner"], read["leaseMs"], read["job"]["attempts"]) == ("http://10.1.2.3:1", 15_000, 4)
     assert read["whatsappUrl"] is None
+    assert read["redis"] == {"url": "redis://h", "maxRetriesPerRequest": None}
 
 
 @pytest.mark.parametrize(

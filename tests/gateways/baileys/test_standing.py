@@ -1,11 +1,14 @@
 """``instance.connected|disconnected|restricted`` of a number on Baileys, told by its sidecar: each change once."""
 
 import json
+from typing import Any
 
+import pytest
 from sqlalchemy import select, update
 
 from berrante.messaging.baileys.models import baileys_sessions
 from berrante.messaging.cloud_numbers.models import number_updates
+from berrante.messaging.instance_states import reported
 from berrante.messaging.queues import QueueName
 from tests.gateways.baileys.conftest import OpenSidecar, pair
 from tests.gateways.baileys.fake_whatsapp import NUMBER, FakeWhatsApp
@@ -65,18 +68,65 @@ async def test_each_change_is_told_once_and_a_sidecar_that_starts_again_tells_no
         await becomes(("disconnected", "not_paired"))
 
 
-async def test_a_number_that_was_unlinked_unheard_is_found(platform: Platform) -> None:
-    endpoint = await endpoint_at(platform, "http://127.0.0.1:9/", "instance.*")
+@pytest.mark.parametrize(
+    ("report", "state", "code"),
+    [
+        ({"state": "open"}, "connected", None),
+        ({"state": "open", "locked": True, "locked_until": 1_001}, "restricted", "reachout_timelock"),
+        ({"state": "open", "locked": True, "locked_until": None}, "restricted", "reachout_timelock"),
+        ({"state": "open", "locked": True, "locked_until": 1_000}, "connected", None),
+        ({"state": "open", "locked": False, "locked_until": 1_001}, "connected", None),
+        ({"state": "waiting", "reason": "Connection Terminated"}, "disconnected", "offline"),
+        ({"state": "absent"}, "disconnected", "not_paired"),
+        ({"state": "logged_out"}, "disconnected", "logged_out"),
+        ({"state": "elsewhere"}, "disconnected", "elsewhere"),
+        ({"state": "banned", "locked": True}, "restricted", "banned"),
+    ],
+)
+def test_what_a_report_means(report: dict[str, Any], state: str, code: str | None) -> None:
+    stands = reported(report, now_ms=1_000)
+
+    assert stands is not None
+    assert (stands.state.value, stands.code) == (state, code)
+    assert (stands.reason is None) == (state == "connected")
+
+
+@pytest.mark.parametrize("state", ["expired", "qr", "connecting", "of a later version", None, 1])
+def test_a_pairing_says_nothing_of_how_a_number_stands(state: object) -> None:
+    assert reported({"state": state}, now_ms=1_000) is None
+
+
+async def report(platform: Platform, **details: Any) -> None:
+    """Have it say so, as the sidecar does."""
     data = {
         "organizationId": str(platform.organization.id),
         "instanceId": "sales",
         "kind": "connection",
         "subject": "connection",
         "at": platform.clock(),
-        "details": {"state": "connected", "code": None, "reason": None, "until": None},
+        "details": {"reason": None, "locked": False, "locked_until": None} | details,
         "accountId": None,
     }
     await platform.handle(QueueName.MESSAGE, "update", data)
+
+
+async def test_a_time_lock_that_ends_by_itself_is_told_by_the_reconciler(platform: Platform) -> None:
+    endpoint = await endpoint_at(platform, "http://127.0.0.1:9/", "instance.*")
+    ends = platform.clock() + 60_000
+    await report(platform, state="open", locked=True, locked_until=ends)
+    assert (await platform.sweep()).standings == 0
+    platform.ahead_ms += 60_000
+
+    assert [(await platform.sweep()).standings for _ in range(2)] == [1, 0]
+    assert [each.event for each in reversed(await log_of(platform, endpoint))] == [
+        "instance.restricted",
+        "instance.connected",
+    ]
+
+
+async def test_a_number_that_was_unlinked_unheard_is_found(platform: Platform) -> None:
+    endpoint = await endpoint_at(platform, "http://127.0.0.1:9/", "instance.*")
+    await report(platform, state="open")
     async with platform.database.begin() as connection:
         row = {"instance_id": "sales", "organization_id": platform.organization.id, "paired": True}
         await connection.execute(baileys_sessions.insert().values(row))

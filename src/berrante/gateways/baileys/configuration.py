@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from berrante.gateways.baileys.errors import SidecarMisconfigured
 
@@ -71,9 +71,11 @@ class Configuration:
 
     def environment(self) -> dict[str, str]:
         """Return the variables to start it with."""
-        given = {_camel(name): value for name, value in asdict(self).items() if name not in {"job", "testing"}} | {
+        made = {"job", "testing", "redis_url"}
+        given = {_camel(name): value for name, value in asdict(self).items() if name not in made} | {
             # Node's driver has its own idea of a URL's scheme.
             "databaseUrl": self.database_url.replace("postgresql+asyncpg:", "postgresql:"),
+            "redis": _redis(self.redis_url),
             "owner": self.url,
             "job": {
                 "attempts": self.job.attempts,
@@ -117,6 +119,18 @@ def _is_safe(url: str, *, testing: bool) -> bool:
     """
     parts = urlsplit(url)
     return parts.scheme == "wss" or (parts.scheme == "ws" and testing and parts.hostname in _LOOPBACK)
+
+
+def _redis(url: str) -> dict[str, Any]:
+    """Return what Node's driver takes for the address, which has no URL for a socket.
+
+    >>> _redis("unix:///run/valkey.sock")["path"]
+    '/run/valkey.sock'
+    """
+    parts = urlsplit(url)
+    place = {"path": unquote(parts.path)} if parts.scheme == "unix" else {"url": url}
+    # Never give up on a Redis that is away: a command waits, and its journal entry with it.
+    return place | {"maxRetriesPerRequest": None}
 
 
 def _camel(name: str) -> str:

@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from berrante.messaging.fields import storable
-from berrante.messaging.instance_states.deciding import InstanceState, Standing
 from berrante.messaging.outbound.policy.conversations import limit_of
 from berrante.messaging.outbound.policy.holding import Hold, template_hold
 
@@ -57,9 +55,9 @@ class Prefer:
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """The number's sidecar says how it stands with WhatsApp."""
+    """The number's sidecar reports what state it is in: how the number stands then depends on the time."""
 
-    standing: Standing
+    report: Mapping[str, Any]
 
 
 Meaning = Place | Lift | SetLimit | SetQuality | Prefer | Stand
@@ -157,17 +155,7 @@ def _preference(details: Mapping[str, Any]) -> list[Meaning]:
 
 
 def _connection(details: Mapping[str, Any]) -> list[Meaning]:
-    state = details.get("state")
-    if state not in set(InstanceState):
-        return []
-    code, reason, until = (details.get(name) for name in ("code", "reason", "until"))
-    standing = Standing(
-        state=InstanceState(state),
-        code=None if code is None else storable(str(code))[:40],
-        reason=None if reason is None else storable(str(reason))[:200],
-        until_ms=until if isinstance(until, int) else None,
-    )
-    return [Stand(standing)]
+    return [Stand(details)]
 
 
 def _restriction(told: Mapping[str, Any]) -> Hold | None:

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.messaging.addresses import canonical
+from berrante.messaging.clock import milliseconds
 from berrante.messaging.cloud_numbers.meaning import (
     Lift,
     Meaning,
@@ -26,7 +27,7 @@ from berrante.messaging.contacts.consent import STOPPED_CODE, suppress
 from berrante.messaging.contacts.models import contacts
 from berrante.messaging.endpoints.emitting import Happening, Told, emit_all
 from berrante.messaging.errors import Invalid
-from berrante.messaging.instance_states import become, review
+from berrante.messaging.instance_states import become, reported, review
 from berrante.messaging.instances.models import instances
 from berrante.messaging.messages.content import clean
 from berrante.messaging.outbound import sending_holds
@@ -145,10 +146,12 @@ async def _do(
             return await _prefer(
                 connection, contact, wants_marketing, organization_id=organization_id, instance_id=instance_id, now=now
             )
-        case Stand(stands):
-            return [], await become(
-                connection, stands, organization_id=organization_id, instance_id=instance_id, at=now
-            )
+        case Stand(report):
+            stands = reported(report, now_ms=milliseconds(now))
+            if stands is not None:
+                return [], await become(
+                    connection, stands, organization_id=organization_id, instance_id=instance_id, at=now
+                )
     return [], []
 
 

@@ -9,12 +9,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.messaging.baileys.models import baileys_sessions
-from berrante.messaging.clock import moment
-from berrante.messaging.cloud_numbers.models import cloud_numbers
+from berrante.messaging.clock import milliseconds, moment
+from berrante.messaging.cloud_numbers.models import cloud_numbers, number_updates
 from berrante.messaging.endpoints.emitting import Happening, Told, emit_all, enqueue
 from berrante.messaging.endpoints.events import EventType
 from berrante.messaging.instance_states.deciding import InstanceState, Standing, standing
 from berrante.messaging.instance_states.models import instance_states
+from berrante.messaging.instance_states.reports import CONNECTION, NOT_PAIRED, reported
 from berrante.messaging.outbound import sending_holds
 from berrante.messaging.queues import Queues
 from berrante.store import Database
@@ -26,9 +27,6 @@ _EVENTS: Final = {
 }
 # The last lock that a transaction takes, and in order of the numbers: two that meet wait and never deadlock.
 _ONE_AT_A_TIME: Final = text("SELECT pg_advisory_xact_lock(hashtextextended('instance_states:' || :id, 0))")
-_UNPAIRED: Final = Standing(
-    state=InstanceState.DISCONNECTED, code="not_paired", reason="the number is not paired: connect it"
-)
 
 
 async def become(
@@ -77,8 +75,15 @@ async def review_all(database: Database, queues: Queues, *, now: datetime) -> in
         .join(baileys_sessions, baileys_sessions.c.instance_id == instance_states.c.instance_id)
         .where(instance_states.c.state == InstanceState.CONNECTED.value, ~baileys_sessions.c.paired)
     )
+    locked = (
+        select(*own)
+        .join(number_updates, number_updates.c.instance_id == instance_states.c.instance_id)
+        .where(instance_states.c.state == InstanceState.RESTRICTED.value, number_updates.c.subject == CONNECTION)
+        .where(number_updates.c.details["state"].astext == "open")
+    )
     async with database.begin() as connection:
         ended = (await connection.execute(restricted)).all()
+        open_again = (await connection.execute(locked)).all()
         gone = (await connection.execute(unpaired)).all()
     told: list[Told] = []
     for row in ended:
@@ -87,12 +92,34 @@ async def review_all(database: Database, queues: Queues, *, now: datetime) -> in
                 connection, organization_id=row.organization_id, instance_id=row.instance_id, now=now
             )
             told += await emit_all(connection, happenings)
+    for row in open_again:
+        async with database.begin() as connection:
+            happenings = await _looked_at(
+                connection, organization_id=row.organization_id, instance_id=row.instance_id, now=now
+            )
+            told += await emit_all(connection, happenings)
     for row in gone:
         place = {"organization_id": row.organization_id, "instance_id": row.instance_id}
         async with database.begin() as connection:
-            told += await emit_all(connection, await become(connection, _UNPAIRED, **place, at=now))
+            told += await emit_all(connection, await become(connection, NOT_PAIRED, **place, at=now))
     await enqueue(queues, told)
     return len(told)
+
+
+async def _looked_at(
+    connection: AsyncConnection, *, organization_id: UUID, instance_id: str, now: datetime
+) -> list[Happening]:
+    """Look anew at what a number's sidecar reported last; a report that comes meanwhile waits for us."""
+    last = select(number_updates.c.details).where(
+        number_updates.c.organization_id == organization_id,
+        number_updates.c.instance_id == instance_id,
+        number_updates.c.subject == CONNECTION,
+    )
+    report = (await connection.execute(last.with_for_update())).scalar_one_or_none()
+    stands = None if report is None else reported(report, now_ms=milliseconds(now))
+    if stands is None:
+        return []
+    return await become(connection, stands, organization_id=organization_id, instance_id=instance_id, at=now)
 
 
 async def _reviewed(
