@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ _SEEDED, _NODES, _OURS = 13, 14, 15  # databases: copies must agree in their key
 # A moment, or what is left until one.
 _CLOCK = re.compile(r"\d{13,}(?:\.\d+)?|\d\.\d+e\+1\d|(?<=delay': )\d{4,}|(?<=delay': b')\d{4,}")
 Json = Any
+
+_GRACE_S = 5.0  # Bull Board's
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +66,7 @@ class Boards:
     node: Side
     ours: Side
     seeded: Redis
+    seeded_at: float = field(default_factory=time.monotonic)
     written: list[tuple[str, str | None, str | None]] = field(default_factory=list)
 
     def fresh(self) -> None:
@@ -71,6 +75,11 @@ class Boards:
         for key in self.seeded.scan_iter(f"{self.ours.prefix}:*", count=1_000):
             for database in (_NODES, _OURS):
                 assert self.seeded.copy(key, key, destination_db=database)
+
+    @property
+    def is_aged(self) -> bool:
+        """Tell whether all jobs are older than what a clean leaves alone, for both, whoever is asked first."""
+        return time.monotonic() - self.seeded_at > _GRACE_S + 1
 
     async def both(self, method: str, path: str, body: Json = None) -> tuple[Reply, Reply]:
         return await self.node.ask(method, path, body), await self.ours.ask(method, path, body)
