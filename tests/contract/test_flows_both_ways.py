@@ -230,7 +230,7 @@ async def test_the_same_tree_leaves_the_same_keys(
         if on_failure == "fail_parent" and "report" in left:
             # Node keeps a trace of its own code, where it raises what a child brought upon the parent.
             del left["report"]["stacktrace"], ours[queue]["report"]["stacktrace"]
-        # A counter of priorities goes with the next look at a line that is empty, which a worker that stops may not take.
+        # A counter of priorities goes with the next look at an empty line, which a worker that stops may not take.
         for key in sorted((left | ours[queue]).keys() - {"pc"}):
             assert ours[queue].get(key) == left.get(key), f"{key!r} of {queue!r} once worked on"
 
