@@ -100,7 +100,7 @@ async def _started(there: World, *, contacts: int, pace: dict[str, Any]) -> Camp
         organization_id=there.organization_id,
         instance_id="n0",
         name="Bench",
-        body="{Olá|Oi} {{ name }}, há novidades em {{ city }}!",
+        body="{Olá|Oi} {{ name }}, há novidades em {{ fields.city }}!",
         segment='tag("list")',
         pace=pace,
     )
