@@ -16,7 +16,6 @@ import hashlib
 import hmac
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -29,6 +28,7 @@ from sqlalchemy import text
 
 from benchmarks.driver import run_loop
 from benchmarks.http_load import Load, as_fast_as_it_goes, at_a_rate, request
+from benchmarks.processes import berrante
 from benchmarks.servers import free_port
 from berrante.embedded import EmbeddedPostgres, EmbeddedValkey
 from berrante.messaging.api_keys import ApiKeys
@@ -154,25 +154,12 @@ async def running(numbers: int) -> AsyncIterator[Bench]:
             }
             bench = Bench(database, port)
             await bench.people(numbers)
-            async with _process(environment, "web"), _process(environment, "worker", "message"):
+            async with berrante(environment, "web"), berrante(environment, "worker", "message"):
                 await _ready(port)
                 try:
                     yield bench
                 finally:
                     await database.close()
-
-
-@asynccontextmanager
-async def _process(environment: dict[str, str], *command: str) -> AsyncIterator[None]:
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "berrante", *command, env=environment)
-    try:
-        yield
-        if child.returncode is not None:
-            raise RuntimeError(f"berrante {' '.join(command)} ended with {child.returncode}")
-    finally:
-        if child.returncode is None:
-            child.terminate()
-            await child.wait()
 
 
 async def _ready(port: int) -> None:

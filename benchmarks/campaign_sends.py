@@ -2,16 +2,16 @@
 
 import asyncio
 import os
-import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 from sqlalchemy import text
 
 from benchmarks.campaign_sizes import World, world
 from benchmarks.delivery import percentile
+from benchmarks.processes import berrante
 from berrante.gateways.simulator import Simulator
 from berrante.messaging.intake import Intake
 from berrante.messaging.outbound.service import Outbound
@@ -30,8 +30,7 @@ _LATENCIES = text("""
 """)
 
 
-@asynccontextmanager
-async def _worker(there: World, number: int, **settings: str) -> AsyncIterator[None]:
+def _worker(there: World, number: int, **settings: str) -> AbstractAsyncContextManager[None]:
     environment = {
         **os.environ,
         **_UNPACED,
@@ -41,15 +40,7 @@ async def _worker(there: World, number: int, **settings: str) -> AsyncIterator[N
         "BERRANTE_SECRET_KEY": "k" * 32,
         **settings,
     }
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "berrante", "worker", *_QUEUES, env=environment)
-    try:
-        yield
-        if child.returncode is not None:
-            raise RuntimeError(f"a worker ended with {child.returncode}")
-    finally:
-        if child.returncode is None:
-            child.terminate()
-            await child.wait()
+    return berrante(environment, "worker", *_QUEUES)
 
 
 async def sends(recipients: int, *, processes: Sequence[int], numbers: int) -> dict[str, Any]:

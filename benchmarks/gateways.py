@@ -284,21 +284,14 @@ def _contact(n: int) -> str:
     return f"55119{n:08}"
 
 
-def table(rows: list[Row]) -> str:
-    names = list(asdict(rows[0]))
-    lines = [" | ".join(names), "|".join("---:" for _ in names)]
-    lines += [" | ".join(f"{value:,}" for value in asdict(row).values()) for row in rows]
-    return "\n".join(f"| {line} |" for line in lines)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="The Baileys sidecar at size.")
     parser.add_argument("--numbers", type=int, nargs="+", default=[1, 50, 100])
     parser.add_argument("--messages", type=int, default=1_000, help="In each direction, at each size.")
-    parser.add_argument("--json", action="store_true", help="One JSON line in place of the table.")
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
     given = parser.parse_args()
-    rows = asyncio.run(run(given.numbers, given.messages))
-    print(json.dumps([asdict(row) for row in rows]) if given.json else table(rows))
+    found = [asdict(row) for row in asyncio.run(run(given.numbers, given.messages))]
+    print(json.dumps(found) if given.json else json.dumps(found, indent=2))
 
 
 if __name__ == "__main__":

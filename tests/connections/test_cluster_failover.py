@@ -86,13 +86,17 @@ class Flow:
         number = 0
         while not self.is_over:
             job_id = f"job-{number}"
-            try:
-                await self.queue.add("a", {}, self.queue.with_id(job_id))
-            except Exception as error:
-                if not is_unavailable(error):
-                    raise
-                await asyncio.sleep(0.02)  # what a producer does: it comes again with the same id
-                continue
+
+            async def is_added(job_id: str = job_id) -> bool:
+                try:
+                    await self.queue.add("a", {}, self.queue.with_id(job_id))
+                except Exception as error:
+                    if not is_unavailable(error):
+                        raise
+                    return self.is_over
+                return True
+
+            await until(is_added, timeout_s=30)  # what a producer does: it comes again with the same id
             number += 1
             if await reader.exists(self.queue.keys.job(job_id)):
                 self.safe.append(job_id)
