@@ -2,7 +2,7 @@
 
 from berrante.gateways.media.fetching import FetchesMedia, MediaTooLarge, MediaUnavailable, fetches_media
 from berrante.gateways.media.folder import FolderMediaStore
-from berrante.gateways.media.naming import SENDABLE
+from berrante.gateways.media.naming import SENDABLE, is_reference, named
 from berrante.gateways.media.s3 import Bucket, S3MediaStore
 from berrante.gateways.media.store import MAX_BYTES, MediaMissing, MediaStore, MediaStoreUnavailable, Stored
 
@@ -20,4 +20,6 @@ __all__ = [
     "S3MediaStore",
     "Stored",
     "fetches_media",
+    "is_reference",
+    "named",
 ]

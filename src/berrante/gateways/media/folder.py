@@ -41,6 +41,11 @@ class FolderMediaStore:
             raise MediaMissing(reference) from None
         return Stored(reference=reference, mime_type=mime_type, size=status.st_size)
 
+    async def delete(self, organization_id: UUID, reference: str) -> None:
+        """Delete the file, if it is there; raises ``MediaMissing`` for what cannot be one."""
+        mime_type_of(organization_id, reference)
+        await asyncio.to_thread((self._root / reference).unlink, missing_ok=True)
+
     async def check(self) -> str:
         """Return where files are kept; raises ``MediaStoreUnavailable`` if none can be."""
         try:

@@ -43,10 +43,15 @@ def named(organization_id: UUID, data: bytes, *, mime_type: str) -> Stored:
     return Stored(reference=reference, mime_type=_TYPES[ending], size=len(data))
 
 
+def is_reference(organization_id: UUID, text: str) -> bool:
+    """Tell whether a text can be the reference of a file of the organization's."""
+    match = _REFERENCE.fullmatch(text)
+    return match is not None and match["owner"] == str(organization_id) and match["ending"] in _TYPES
+
+
 def mime_type_of(organization_id: UUID, reference: str) -> str:
     """Return the type of a file of the organization's; raises ``MediaMissing`` for what cannot be one."""
-    match = _REFERENCE.fullmatch(reference)
     # The owner stands in the reference: whoever guesses another's hash still does not get the file.
-    if match is None or match["owner"] != str(organization_id) or match["ending"] not in _TYPES:
+    if not is_reference(organization_id, reference):
         raise MediaMissing(reference)
-    return _TYPES[match["ending"]]
+    return _TYPES[f".{reference.rpartition('.')[2]}"]

@@ -24,7 +24,7 @@ _REMEDIES: Final = {
     "InvalidAccessKeyId": "correct BERRANTE_S3_ACCESS_KEY",
     "SignatureDoesNotMatch": "correct BERRANTE_S3_SECRET_KEY",
     "RequestTimeTooSkewed": "set this machine's clock",
-    "403": "correct BERRANTE_S3_ACCESS_KEY and BERRANTE_S3_SECRET_KEY, and let them list, read and write the bucket",
+    "403": "correct BERRANTE_S3_ACCESS_KEY and BERRANTE_S3_SECRET_KEY, and let them list, read, write and delete",
     "404": "make the bucket, or correct BERRANTE_S3_BUCKET",
     "301": "correct BERRANTE_S3_REGION or BERRANTE_S3_ENDPOINT",
     "400": "correct BERRANTE_S3_REGION or BERRANTE_S3_ENDPOINT",
@@ -63,8 +63,8 @@ class Bucket:
 class S3MediaStore:
     """Files named as in a folder, each organization's under its own id; close it at the end.
 
-    What is asked of the bucket is to list, read and write it: without the right to list, S3 answers of a file that is
-    not there that it is forbidden.
+    What is asked of the bucket is to list, read, write and delete: without the right to list, S3 answers of a file
+    that is not there that it is forbidden.
     """
 
     name: ClassVar[str] = "s3"
@@ -97,6 +97,17 @@ class S3MediaStore:
         mime_type = mime_type_of(organization_id, reference)
         answer = await self._ask("HEAD", reference)
         return Stored(reference=reference, mime_type=mime_type, size=int(answer.headers.get("Content-Length", 0)))
+
+    async def delete(self, organization_id: UUID, reference: str) -> None:
+        """Delete the object, if it is there; raises ``MediaMissing`` for what cannot be one.
+
+        In a bucket with versions S3 keeps the older ones.
+        """
+        mime_type_of(organization_id, reference)
+        try:
+            await self._ask("DELETE", reference)
+        except MediaMissing:
+            return  # AWS answers 204 all the same, others 404
 
     async def check(self) -> str:
         """Return where files are kept; raises ``MediaStoreUnavailable``, with the remedy, if that is out of reach."""

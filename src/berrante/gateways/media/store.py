@@ -44,7 +44,10 @@ class MediaStore(Protocol):
     Each raises ``OSError`` if the store is away.
     """
 
-    name: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """Return what kind of store it is."""
+        ...
 
     async def put(self, organization_id: UUID, data: bytes, *, mime_type: str) -> Stored:
         """Store a file durably."""
@@ -56,6 +59,10 @@ class MediaStore(Protocol):
 
     async def find(self, organization_id: UUID, reference: str) -> Stored:
         """Return what is known of a file, without its bytes; raises ``MediaMissing``."""
+        ...
+
+    async def delete(self, organization_id: UUID, reference: str) -> None:
+        """Delete a file; one that is not there is deleted already. Raises ``MediaMissing`` for what cannot be one."""
         ...
 
     async def check(self) -> str:

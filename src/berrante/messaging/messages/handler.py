@@ -62,7 +62,7 @@ class MessageHandler:
         self._queues = queues
         self._clock = clock
         self._listener = listener
-        self._media = MediaFetcher(database, gateways or {})
+        self._media = MediaFetcher(database, gateways or {}, clock)
         self._shares = Shares(
             database,
             queues,

@@ -23,7 +23,7 @@ from berrante.messaging.errors import Missing, QuotaExceeded
 from berrante.messaging.messages.models import messages
 from berrante.messaging.organizations.models import organizations
 from berrante.messaging.quotas.models import quotas
-from berrante.store import Database
+from berrante.store import Database, first_id
 
 _DAILY: Final = (Path(limits.__file__).parent / "daily.lua").read_text()
 _KEPT_S: Final = 48 * 3_600
@@ -176,8 +176,8 @@ class Quotas:
         return True
 
     async def _sent_today(self, connection: AsyncConnection, organization_id: UUID) -> int:
-        # Ids begin with their milliseconds: the index on (organization_id, id) finds the day's first.
-        first = UUID(int=milliseconds(self._midnight()) << 80)
+        # The index on (organization_id, id) finds the day's first.
+        first = first_id(milliseconds(self._midnight()))
         query = select(func.count()).where(
             messages.c.organization_id == organization_id, messages.c.id >= first, messages.c.direction == "out"
         )
