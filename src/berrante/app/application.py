@@ -227,6 +227,7 @@ class Application:
             clock=self.connection.now_ms,
             listener=listener,
             traces=self.tracing,
+            quotas=self.quotas,
         )
         handle = handlers(
             database=self.database,

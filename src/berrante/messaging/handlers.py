@@ -129,6 +129,7 @@ def batch_handlers(
     clock: Clock = system_clock,
     listener: Listener = deaf,
     traces: Traces | None = None,
+    quotas: Quotas | None = None,
 ) -> dict[QueueName, BatchHandler]:
     """Return what works on the queues whose worker takes many jobs at once (``WorkerOptions.batch``)."""
     return {
@@ -139,5 +140,6 @@ def batch_handlers(
             gateways=gateways,
             listener=listener,
             traces=traces or Untraced(),
+            quotas=quotas,
         )
     }
