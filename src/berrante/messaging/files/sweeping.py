@@ -61,7 +61,7 @@ class FileSweeper:
             more = await self._batch(result)
             if result.failed:
                 _log.warning(
-                    "%d files are not deleted yet: berrante doctor says what the media store lacks; they are tried "
+                    "files were not deleted (%d): berrante doctor says what the media store lacks; they are tried "
                     "again in %d minutes",
                     result.failed,
                     _LATER // timedelta(minutes=1),
@@ -84,10 +84,7 @@ class FileSweeper:
             rows = await _due(connection, now)
             named = await _named(connection, rows)
             unnamed = [row for row in rows if row.reference not in named]
-            places = asyncio.Semaphore(_AT_ONCE)
-            gone = await asyncio.gather(*(self._delete(row, places) for row in unnamed))
-            deleted = [row.reference for row, is_gone in zip(unnamed, gone, strict=True) if is_gone]
-            failed = [row.reference for row, is_gone in zip(unnamed, gone, strict=True) if not is_gone]
+            deleted, failed = await self._delete(unnamed)
             await connection.execute(delete(media_files).where(_f.reference.in_(deleted)))
             await _put_off(connection, named, None)
             await _put_off(connection, failed, now + _LATER)
@@ -96,14 +93,27 @@ class FileSweeper:
         result.failed += len(failed)
         return len(rows) == _BATCH
 
-    async def _delete(self, row: Row[Any], places: asyncio.Semaphore) -> bool:
-        try:
-            async with places, asyncio.timeout(_TIMEOUT_S):
-                await self._store.delete(row.organization_id, row.reference)
-        except (OSError, MediaMissing) as error:  # a time-out is an OSError
-            _log.warning("file %s is not deleted: %s", row.reference, str(error) or type(error).__name__)
-            return False
-        return True
+    async def _delete(self, rows: Sequence[Row[Any]]) -> tuple[list[str], list[str]]:
+        """Return which files were deleted, and which were not; after a failure no more are begun."""
+        deleted: list[str] = []
+        failed: list[str] = []
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(row: Row[Any]) -> None:
+            async with places:
+                if failed:
+                    return
+                try:
+                    async with asyncio.timeout(_TIMEOUT_S):
+                        await self._store.delete(row.organization_id, row.reference)
+                except (OSError, MediaMissing) as error:  # a time-out is an OSError
+                    _log.warning("file %s is not deleted: %s", row.reference, str(error) or type(error).__name__)
+                    failed.append(row.reference)
+                else:
+                    deleted.append(row.reference)
+
+        await asyncio.gather(*(one(row) for row in rows))
+        return deleted, failed
 
 
 async def _due(connection: AsyncConnection, now: datetime) -> Sequence[Any]:
