@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
 
-from berrante.gateways.media import MediaStore, Stored, named
+from berrante.gateways.media import MediaStore, Spooled, Stored, named, named_by
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.files.keeping import record
 from berrante.messaging.files.models import media_files
@@ -31,18 +31,26 @@ class RegisteredMedia:
 
     async def put(self, organization_id: UUID, data: bytes, *, mime_type: str) -> Stored:
         """Put the file on record, and store it."""
-        reference = named(organization_id, data, mime_type=mime_type).reference
+        await self._record(organization_id, named(organization_id, data, mime_type=mime_type))
+        return await self._store.put(organization_id, data, mime_type=mime_type)
+
+    async def put_spooled(self, organization_id: UUID, file: Spooled, *, mime_type: str) -> Stored:
+        """Do the same with a file that is not in memory."""
+        stored = named_by(organization_id, sha256=file.sha256, size=file.size, mime_type=mime_type)
+        await self._record(organization_id, stored)
+        return await self._store.put_spooled(organization_id, file, mime_type=mime_type)
+
+    async def _record(self, organization_id: UUID, stored: Stored) -> None:
         now = moment(self._clock())
         async with self._database.tenant(organization_id) as connection:
             # Waits for whoever deletes the same file at this moment.
             await record(
                 connection,
                 organization_id=organization_id,
-                reference=reference,
+                reference=stored.reference,
                 at=now,
                 check_at=now + self._unnamed_for,
             )
-        return await self._store.put(organization_id, data, mime_type=mime_type)
 
     async def get(self, organization_id: UUID, reference: str) -> tuple[Stored, bytes]:
         """Read the file; raises ``MediaMissing``."""
