@@ -1,22 +1,18 @@
 """The check that stands at the door of every job: the instance is the organization's own."""
 
 import re
-from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, bindparam, func, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.engine import Unrecoverable
 from berrante.messaging.instances.models import instances
 
 _ID: Final = re.compile(r"[a-z0-9-]{1,40}")
-# Made once: every job asks one of them.
+# Made once: jobs ask it.
 _GATEWAY: Final = select(instances.c.organization_id, instances.c.gateway).where(instances.c.id == bindparam("of"))
-_GATEWAYS: Final = select(instances.c.id, instances.c.gateway).where(
-    instances.c.organization_id == bindparam("of"), instances.c.id == func.any(bindparam("ids", type_=ARRAY(Text)))
-)
 
 
 def is_instance_id(text: str) -> bool:
@@ -39,15 +35,6 @@ async def gateway_of(connection: AsyncConnection, *, organization_id: UUID, inst
         raise refused(organization_id, instance_id, is_there=row is not None)
     gateway: str = row.gateway
     return gateway
-
-
-async def gateways_of(
-    connection: AsyncConnection, *, organization_id: UUID, instance_ids: Collection[str]
-) -> dict[str, str]:
-    """Return the names of the gateways of those instances that are the organization's own."""
-    possible = {instance_id for instance_id in instance_ids if is_instance_id(instance_id)}
-    given = {"of": organization_id, "ids": list(possible)}
-    return {row.id: row.gateway for row in await connection.execute(_GATEWAYS, given)}
 
 
 async def is_known(connection: AsyncConnection, instance_id: str) -> bool:
