@@ -1,18 +1,22 @@
 """The check that stands at the door of every job: the instance is the organization's own."""
 
 import re
+from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import ARRAY, Text, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.engine import Unrecoverable
 from berrante.messaging.instances.models import instances
 
 _ID: Final = re.compile(r"[a-z0-9-]{1,40}")
-# Made once: jobs ask it.
+# Made once: jobs ask one of them.
 _GATEWAY: Final = select(instances.c.organization_id, instances.c.gateway).where(instances.c.id == bindparam("of"))
+_OWNERS: Final = select(instances.c.id, instances.c.organization_id, instances.c.gateway).where(
+    instances.c.id == func.any(bindparam("ids", type_=ARRAY(Text)))
+)
 
 
 def is_instance_id(text: str) -> bool:
@@ -35,6 +39,13 @@ async def gateway_of(connection: AsyncConnection, *, organization_id: UUID, inst
         raise refused(organization_id, instance_id, is_there=row is not None)
     gateway: str = row.gateway
     return gateway
+
+
+async def owners_of(connection: AsyncConnection, instance_ids: Collection[str]) -> dict[str, tuple[UUID, str]]:
+    """Return the organization and the name of the gateway of each of those instances that are there."""
+    possible = {instance_id for instance_id in instance_ids if is_instance_id(instance_id)}
+    rows = await connection.execute(_OWNERS, {"ids": list(possible)})
+    return {row.id: (row.organization_id, row.gateway) for row in rows}
 
 
 async def is_known(connection: AsyncConnection, instance_id: str) -> bool:
