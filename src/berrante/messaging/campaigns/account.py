@@ -15,12 +15,16 @@ from berrante.engine.connection import system_clock
 from berrante.messaging.addresses import checked
 from berrante.messaging.campaigns.campaign import owned
 from berrante.messaging.campaigns.content import Rendered, RenderFailed
+from berrante.messaging.campaigns.forecast import expectations, forecast
 from berrante.messaging.campaigns.ledger import Ledger, balance, causes_of, ledger_of, without_jobs
+from berrante.messaging.campaigns.life import Status
 from berrante.messaging.campaigns.models import campaign_recipients
 from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE
+from berrante.messaging.campaigns.progress import CampaignProgress
 from berrante.messaging.campaigns.recipients import values_of
 from berrante.messaging.campaigns.rehearsal import Rehearsal, rehearse
 from berrante.messaging.campaigns.rehearsal_scene import Pace, groups_left, scene_of, slots_of
+from berrante.messaging.campaigns.zone_counts import pending_groups
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.contacts.models import contacts
 from berrante.messaging.errors import Invalid, Missing
@@ -150,6 +154,16 @@ class CampaignAccount:
             causes = await causes_of(connection, campaign)
             mismatches += await without_jobs(connection, self._queues, campaign, now=now)
         return ledger_of(progress, causes, mismatches)
+
+    async def expected(self, organization_id: UUID, campaign_id: UUID, progress: CampaignProgress) -> dict[str, Any]:
+        """Return as JSON who is pending by zone, as ticks counted them, and when a running campaign will end."""
+        now = moment(self._clock())
+        async with self._database.tenant(organization_id) as connection:
+            campaign = await owned(connection, organization_id, campaign_id)
+            groups = await pending_groups(connection, campaign_id)
+            is_known = campaign.status is Status.RUNNING and sum(each.count for each in groups) >= progress.pending
+            end = await forecast(connection, campaign, progress, groups, now=now, pace=self._pace) if is_known else None
+        return expectations(groups, end)
 
     async def rehearse(
         self,

@@ -38,6 +38,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berrante.messaging.campaigns.audience import Audience
 from berrante.messaging.campaigns.content import Shares
 from berrante.messaging.campaigns.models import EXCLUDED, PENDING, campaign_entries, campaign_recipients, campaigns
+from berrante.messaging.campaigns.pace.zones import DIGITS_BY_CODE
 from berrante.messaging.campaigns.segments import compiled, parse
 from berrante.messaging.contacts.models import contacts, opt_outs
 from berrante.messaging.messages.models import messages
@@ -121,10 +122,18 @@ async def groups_of(connection: AsyncConnection, plan: Plan, *, zone_field: str 
         found = _whole(plan).subquery()
     zone = found.c.params["fields"][zone_field or ""].astext
     groups = [found.c.reason, found.c.instance_id, found.c.stranger, zone.label("zone")]
-    # A plus and nine digits: what the longest prefix of a zone has.
-    prefix = func.substr(found.c.address, 1, 10).label("prefix")
+    prefix = func.substr(found.c.address, 1, _telling(found.c.address)).label("prefix")
     query = select(*groups, prefix, func.count().label("number")).group_by(*groups[:3], literal_column("zone"), prefix)
     return (await connection.execute(query)).all()
+
+
+def _telling(address: ColumnElement[str]) -> ColumnElement[int]:
+    """Return how many characters of a number tell its zone: fewer characters are fewer groups."""
+    by_digits: dict[int, list[str]] = {}
+    for code, digits in DIGITS_BY_CODE.items():
+        by_digits.setdefault(digits, []).append(code)
+    first = func.substr(address, 2, 2)
+    return case(*((first.in_(codes), 1 + digits) for digits, codes in by_digits.items() if digits > 2), else_=3)
 
 
 async def _contacts(

@@ -170,6 +170,22 @@ campaign_recipients = Table(
     ),
 )
 
+#: How many are pending in each zone, so that nobody reads a million rows to know it. Ticks count them down; what is not
+#: there, or no longer fits, is counted anew from the recipients.
+campaign_zones = Table(
+    "campaign_zones",
+    metadata,
+    Column("campaign_id", Uuid, primary_key=True),
+    Column("instance_id", Text, primary_key=True),
+    Column("zone", Text, primary_key=True),
+    Column("stranger", Boolean, primary_key=True),
+    Column("organization_id", Uuid, nullable=False),
+    Column("pending", Integer, nullable=False),
+    ForeignKeyConstraint(
+        ["organization_id", "campaign_id"], ["campaigns.organization_id", "campaigns.id"], ondelete="CASCADE"
+    ),
+)
+
 #: What campaigns wrote from a number on a day of theirs: caps hold for all campaigns of the number together.
 campaign_days = Table(
     "campaign_days",

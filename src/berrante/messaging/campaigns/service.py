@@ -24,6 +24,7 @@ from berrante.messaging.campaigns.readiness import check_audience, check_automat
 from berrante.messaging.campaigns.retrying import Retry, put_back
 from berrante.messaging.campaigns.storing import store
 from berrante.messaging.campaigns.winding_down import skip_pending, skip_queued
+from berrante.messaging.campaigns.zone_counts import forget_zones
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.endpoints.emitting import Told, emit, enqueue
 from berrante.messaging.endpoints.events import EventType
@@ -143,6 +144,8 @@ class Campaigns:
             changed = update(campaigns).where(campaigns.c.id == campaign_id).values(**values, updated_at=func.now())
             await connection.execute(changed)
             (made,) = await load(connection, campaigns.c.id == campaign_id)
+            if (made.pace.zone, made.pace.zone_field) != (campaign.pace.zone, campaign.pace.zone_field):
+                await forget_zones(connection, campaign_id)
             if content is not None:
                 await check_ways_out(connection, organization_id, names, made.content)
         if made.status is Status.RUNNING:

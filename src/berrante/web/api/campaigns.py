@@ -261,7 +261,9 @@ async def recipients(  # noqa: PLR0917  FastAPI passes them by name
 @router.get("/campaigns/{campaign_id}/progress", summary="Its progress, counted now")
 async def progress(request: Request, key: CurrentKey, campaign_id: UUID) -> dict[str, Any]:
     """Count every recipient anew: also of a campaign that is finished, whose receipts and answers still come."""
-    return (await services(request).campaigns.progress(key.organization_id, campaign_id)).stored()
+    of = services(request)
+    counted = await of.campaigns.progress(key.organization_id, campaign_id)
+    return counted.stored() | await of.campaign_account.expected(key.organization_id, campaign_id, counted)
 
 
 @router.get("/campaigns/{campaign_id}/ledger", summary="The account")
