@@ -42,8 +42,9 @@ campaigns = Table(
     Column("content", JSONB, nullable=False),
     Column("audience", JSONB, nullable=False),
     Column("pace", JSONB, nullable=False),
-    # What answers a recipient's answer, in place of what its words would start.
+    # What answers a recipient's answer, in place of what its words would start, or before that.
     Column("reply_automation_id", Uuid, ForeignKey("automations.id", ondelete="SET NULL")),
+    Column("reply_automation_mode", Text, nullable=False, server_default=text("'instead'")),
     Column("status", Text, nullable=False),
     # Why it is paused, if nobody asked for it.
     Column("reason", Text),
@@ -63,6 +64,7 @@ campaigns = Table(
         "status IN ('draft', 'scheduled', 'running', 'paused', 'finished', 'cancelled')",
         name="status",
     ),
+    CheckConstraint("reply_automation_mode IN ('instead', 'before')", name="reply_automation_mode"),
     ForeignKeyConstraint(
         ["organization_id", "instance_id"], ["instances.organization_id", "instances.id"], ondelete="CASCADE"
     ),

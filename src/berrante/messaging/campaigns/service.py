@@ -10,7 +10,7 @@ from sqlalchemy import case, func, select, update
 
 from berrante.engine.connection import system_clock
 from berrante.messaging.campaigns.audience import Audience, entries, numbers_of
-from berrante.messaging.campaigns.campaign import Campaign, load, owned, told_of
+from berrante.messaging.campaigns.campaign import Campaign, ReplyMode, load, owned, told_of
 from berrante.messaging.campaigns.content import Content, Shares
 from berrante.messaging.campaigns.copying import copy
 from berrante.messaging.campaigns.editing import UNCHANGED, Unchanged, edited
@@ -65,6 +65,7 @@ class Campaigns:
         rest_days: int | None = None,
         pace: object = None,
         reply_automation_id: UUID | None = None,
+        reply_automation_mode: ReplyMode = ReplyMode.INSTEAD,
     ) -> Campaign:
         """Make a draft, for a list of ``recipients``, a ``segment`` of contacts, or a file that is to come.
 
@@ -85,6 +86,7 @@ class Campaigns:
             "audience": Audience.checked(segment=segment, rest_days=rest_days).stored(),
             "pace": Policy.read(pace).stored(),
             "reply_automation_id": reply_automation_id,
+            "reply_automation_mode": reply_automation_mode.value,
             "status": Status.DRAFT.value,
         }
         async with self._database.tenant(organization_id) as connection:
@@ -128,6 +130,7 @@ class Campaigns:
         content: object = None,
         pace: object = None,
         reply_automation_id: UUID | Unchanged | None = UNCHANGED,
+        reply_automation_mode: ReplyMode | None = None,
     ) -> Campaign:
         """Change name, content, pace or automation, also of a running campaign: the next message is as they say.
 
@@ -137,6 +140,8 @@ class Campaigns:
             campaign = await owned(connection, organization_id, campaign_id, locked=True)
             values = edited(campaign, name=name, content=content, pace=pace)
             names = [each for each, _ in campaign.numbers]
+            if reply_automation_mode is not None:
+                values["reply_automation_mode"] = reply_automation_mode.value
             if not isinstance(reply_automation_id, Unchanged):
                 values["reply_automation_id"] = reply_automation_id
                 if reply_automation_id is not None:

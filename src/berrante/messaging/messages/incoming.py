@@ -152,6 +152,7 @@ async def store(
             instance_id=message.instance_id,
             content=message.content,
             named=heard[message.id].automation_id,
+            others_follow=heard[message.id].others_follow,
         )
         for message in new
         if "group" not in message.content

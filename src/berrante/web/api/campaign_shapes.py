@@ -33,6 +33,7 @@ class CampaignOut(BaseModel):
     audience: dict[str, Any]
     pace: dict[str, Any]
     reply_automation_id: UUID | None
+    reply_automation_mode: str
     status: str
     reason: str | None
     legal: list[str]
@@ -189,6 +190,7 @@ def campaign_out(campaign: Campaign) -> CampaignOut:
         audience=campaign.audience.stored(),
         pace=campaign.pace.stored(),
         reply_automation_id=campaign.reply_automation_id,
+        reply_automation_mode=campaign.reply_automation_mode.value,
         status=campaign.status.value,
         reason=campaign.reason,
         legal=list(legal(campaign.status)),

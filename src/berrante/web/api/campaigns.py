@@ -64,6 +64,7 @@ async def create(request: Request, key: CurrentKey, body: CampaignIn) -> Campaig
         rest_days=body.rest_days,
         pace=body.pace,
         reply_automation_id=body.reply_automation_id,
+        reply_automation_mode=body.reply_automation_mode,
     )
     return campaign_out(made)
 
@@ -122,6 +123,7 @@ async def change(request: Request, key: CurrentKey, campaign_id: UUID, body: Cam
         content=content,
         pace=body.pace,
         reply_automation_id=(body.reply_automation_id if "reply_automation_id" in body.model_fields_set else UNCHANGED),
+        reply_automation_mode=body.reply_automation_mode,
     )
     return campaign_out(changed)
 
@@ -135,8 +137,8 @@ async def delete(request: Request, key: CurrentKey, campaign_id: UUID) -> None:
 @router.post("/campaigns/{campaign_id}/schedule", summary="Start later")
 async def schedule(request: Request, key: CurrentKey, campaign_id: UUID, body: ScheduleIn) -> CampaignOut:
     """Let it start by itself."""
-    moved = await services(request).campaigns.schedule(key.organization_id, campaign_id, start_at=body.start_at)
-    return campaign_out(moved)
+    of = services(request).campaigns
+    return campaign_out(await of.schedule(key.organization_id, campaign_id, start_at=body.start_at))
 
 
 @router.post("/campaigns/{campaign_id}/start", summary="Start now")
@@ -167,8 +169,7 @@ async def cancel(request: Request, key: CurrentKey, campaign_id: UUID) -> Campai
 async def retry(request: Request, key: CurrentKey, campaign_id: UUID, body: RetryIn | None = None) -> RetriedOut:
     """Make new attempts for recipients whose message failed."""
     which = Retry(code=body.code, in_doubt=body.in_doubt) if body else Retry()
-    number = await services(request).campaigns.retry(key.organization_id, campaign_id, which)
-    return RetriedOut(recipients=number)
+    return RetriedOut(recipients=await services(request).campaigns.retry(key.organization_id, campaign_id, which))
 
 
 @router.post("/campaigns/{campaign_id}/duplicate", status_code=201, summary="Copy as a draft")
@@ -192,9 +193,8 @@ async def send_test(request: Request, key: CurrentKey, campaign_id: UUID, body: 
     campaign = await services(request).campaigns.get(key.organization_id, campaign_id)
     if campaign is None:
         raise Missing("campaign", campaign_id)
-    person = (
-        body if body.contact_id is not None or body.phone is not None else body.model_copy(update={"phone": body.to})
-    )
+    is_named = body.contact_id is not None or body.phone is not None
+    person = body if is_named else body.model_copy(update={"phone": body.to})
     rendered = await services(request).campaign_account.preview(
         key.organization_id, campaign_id, **person.model_dump(exclude={"to"})
     )
