@@ -43,7 +43,7 @@ async def test_a_campaign_is_made_looked_at_run_and_accounted_for(application: A
         preview = await client.post(f"{path}/preview", json={"phone": numbers[0]}, headers=headers)
         assert preview.json() == {"variant": "A", "content": {"type": "text", "text": "Oi você"}}
         audience = (await client.get(f"{path}/audience", headers=headers)).json()
-        assert audience == {"planned": 12, "excluded": {"duplicate": 1}}
+        assert audience == {"planned": 12, "excluded": {"duplicate": 1}, "lacking": {}}
         played = (await client.post(f"{path}/rehearse", headers=headers)).json()
         assert (played["recipients"], sum(played["per_hour"].values()), played["excluded"]) == (
             12,

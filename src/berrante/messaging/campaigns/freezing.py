@@ -107,7 +107,7 @@ async def freeze_batch(
 
 async def counts_by_reason(connection: AsyncConnection, plan: Plan) -> dict[str, int]:
     """Count whom a freeze would take (``planned``) and leave out, by reason, without storing anything."""
-    found = _whole(plan).subquery()
+    found = whole(plan).subquery()
     reason = func.coalesce(found.c.reason, "planned")
     query = select(reason, func.count()).group_by(reason)
     return {row[0]: row[1] for row in await connection.execute(query)}
@@ -119,7 +119,7 @@ async def groups_of(connection: AsyncConnection, plan: Plan, *, zone_field: str 
         pending = (campaign_recipients.c.campaign_id == plan.recipients_of, campaign_recipients.c.status == PENDING)
         found = select(campaign_recipients).where(*pending).subquery()
     else:
-        found = _whole(plan).subquery()
+        found = whole(plan).subquery()
     zone = found.c.params["fields"][zone_field or ""].astext
     groups = [found.c.reason, found.c.instance_id, found.c.stranger, zone.label("zone")]
     prefix = func.substr(found.c.address, 1, _telling(found.c.address)).label("prefix")
@@ -220,7 +220,8 @@ def _recipients_of_entries(plan: Plan, page: ColumnElement[bool]) -> Select[Any]
     return _rows(plan, values).select_from(joined).where(page)
 
 
-def _whole(plan: Plan) -> Select[Any]:
+def whole(plan: Plan) -> Select[Any]:
+    """Return the rows of the whole audience."""
     if plan.audience.segment is None:
         return _recipients_of_entries(plan, campaign_entries.c.campaign_id == plan.list_id)
     return _recipients_of_contacts(plan, contacts.c.organization_id == plan.organization_id)

@@ -147,10 +147,11 @@ class RehearsalOut(BaseModel):
 
 
 class AudienceOut(BaseModel):
-    """Whom a start would take now, and leave out by reason."""
+    """Whom a start would take now, and leave out by reason; ``lacking`` are planned, without what a text names."""
 
     planned: int
     excluded: dict[str, int]
+    lacking: dict[str, int]
 
 
 class AudienceTakenOut(AudienceOut):
