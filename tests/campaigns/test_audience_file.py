@@ -36,7 +36,7 @@ async def test_who_lacks_what_a_text_names_is_told_before_the_start(platform: Pl
         {"phone": "+5511999990001", "name": "Ana", "cupom_novo": "X1"},
         {"phone": "+5511999990002", "name": "Bia"},
     ]
-    campaign = await _draft(platform, recipients=[ana, bia, {"phone": "+5511999990003"}, "+5511999990001"])
+    campaign = await _draft(platform, recipients=[*people, {"phone": "+5511999990003"}, "+5511999990001"])
     account = CampaignAccount(platform.database, platform.queues)
     assert await account.lacking(organization_id, campaign.id) == {"params.cupom_novo": 2, "params.name": 1}
     await platform.campaigns.update(organization_id, campaign.id, content="Oi {{ name }}")
