@@ -99,7 +99,9 @@ async def test_an_illegal_move_is_409_with_the_legal_ones(application: Applicati
         assert changed.json()["content"]["variants"][0]["text"] == "Olá"
         copy = (await client.post(f"{path}/duplicate", headers=headers)).json()
         assert (copy["status"], copy["content"]) == ("draft", changed.json()["content"])
-        assert (await client.delete(path, headers=headers)).status_code == 409
+        kept = await client.delete(path, headers=headers)
+        assert (kept.status_code, kept.json()["error"]["code"]) == (409, "wrong_state")
+        assert "is paused, and has to be draft to be deleted" in kept.json()["error"]["message"]
         assert (await client.delete(f"/v1/campaigns/{copy['id']}", headers=headers)).status_code == 204
         assert (await client.post(f"{path}/cancel", headers=headers)).json()["legal"] == []
         assert (await client.patch(path, json={"text": "Olá"}, headers=headers)).status_code == 409

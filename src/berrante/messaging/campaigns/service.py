@@ -28,7 +28,7 @@ from berrante.messaging.campaigns.zone_counts import forget_zones
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.endpoints.emitting import Told, emit, enqueue
 from berrante.messaging.endpoints.events import EventType
-from berrante.messaging.errors import Invalid, Missing
+from berrante.messaging.errors import Invalid, Missing, WrongState
 from berrante.messaging.fields import named
 from berrante.messaging.queues import Queues
 from berrante.messaging.quotas import admit_campaign
@@ -158,11 +158,11 @@ class Campaigns:
         return made
 
     async def delete(self, organization_id: UUID, campaign_id: UUID) -> None:
-        """Delete a draft, or one that ended before it wrote to anyone; what was sent is never deleted with it."""
+        """Delete a draft; what was started stays, and says so as a ``WrongState``."""
         async with self._database.tenant(organization_id) as connection:
             campaign = await owned(connection, organization_id, campaign_id, locked=True)
             if campaign.status is not Status.DRAFT:
-                raise IllegalMove(campaign_id, Move.CANCEL, campaign.status)
+                raise WrongState("campaign", campaign_id, state=campaign.status.value, needed="draft to be deleted")
             await connection.execute(campaigns.delete().where(campaigns.c.id == campaign_id))
 
     async def duplicate(self, organization_id: UUID, campaign_id: UUID) -> Campaign:
