@@ -187,7 +187,8 @@ class CampaignAccount:
         async with self._database.tenant(organization_id) as connection:
             campaign = await owned(connection, organization_id, campaign_id)
             groups = await pending_groups(connection, campaign_id)
-            is_known = campaign.status is Status.RUNNING and sum(each.count for each in groups) >= progress.pending
+            # Nobody counted yet; a tick that wrote to some since the progress was counted does not matter.
+            is_known = campaign.status is Status.RUNNING and (bool(groups) or not progress.pending)
             end = await forecast(connection, campaign, progress, groups, now=now, pace=self._pace) if is_known else None
         return expectations(groups, end)
 
