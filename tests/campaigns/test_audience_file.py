@@ -30,6 +30,21 @@ async def _draft(platform: Platform, **given: Any) -> Campaign:
     )
 
 
+async def test_who_lacks_what_a_text_names_is_told_before_the_start(platform: Platform) -> None:
+    organization_id = platform.organization.id
+    people = [
+        {"phone": "+5511999990001", "name": "Ana", "cupom_novo": "X1"},
+        {"phone": "+5511999990002", "name": "Bia"},
+    ]
+    campaign = await _draft(platform, recipients=[*people, {"phone": "+5511999990003"}, "+5511999990001"])
+    account = CampaignAccount(platform.database, platform.queues)
+    assert await account.lacking(organization_id, campaign.id) == {"params.cupom_novo": 2, "params.name": 1}
+    await platform.campaigns.update(organization_id, campaign.id, content="Oi {{ name }}")
+    assert await account.lacking(organization_id, campaign.id) == {}
+    await platform.campaigns.update(organization_id, campaign.id, content="Oi {{ fields.city }}")
+    assert await account.lacking(organization_id, campaign.id) == {"fields.city": 3}
+
+
 async def test_rows_are_recipients_with_their_parameters_and_bad_ones_are_excluded(platform: Platform) -> None:
     organization_id = platform.organization.id
     campaign = await _draft(platform, segment="everyone")

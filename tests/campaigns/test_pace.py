@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from berrante.messaging.campaigns.expected_end import Rest, expected_end
+from berrante.messaging.campaigns.expected_end import Live, expected_end
 from berrante.messaging.campaigns.pace import Calendar, Hours, NumberState, Policy, budget, zone_of
 from berrante.messaging.campaigns.pace.budget import gap, on
+from berrante.messaging.campaigns.rehearsal import Group, Number, Part
 from berrante.messaging.errors import Invalid
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -178,16 +179,22 @@ def test_a_policy_is_stored_and_read_back() -> None:
 def test_an_end_is_expected_by_rate_hours_and_caps() -> None:
     friday = datetime(2026, 11, 27, 18, tzinfo=UTC)
     wanted = {"per_minute": 10, "quiet": {"from": "20:00", "to": "08:00"}, "days": ["fri", "mon"], "daily": 1_500}
-    policy, begun = Policy.read(wanted), friday.date()
+    policy = Policy.read(wanted)
 
-    def end(rate: float, **rests: Rest) -> datetime | None:
-        return expected_end(rests, policy, now=friday, begun=begun, rate_per_minute=rate)
+    def end(*, rate: float | None = None, done: int = 0, in_lane: int = 0, **open_: int) -> datetime | None:
+        groups = [Group(instance_id=name, zone="UTC", stranger=False, count=count) for name, count in open_.items()]
+        part = Part(groups=groups, policy=policy, begins=friday, begun=friday.date())
+        numbers = {"sales": Number(gap_s=2, days={friday.date(): (done, 0)})}
+        live = {"sales": Live(in_lane=in_lane, per_minute=rate)}
+        return expected_end(part, now=friday, numbers=numbers, live=live)
 
-    assert end(0, sales=Rest(open=600)) == friday + timedelta(hours=1)
-    assert end(5, sales=Rest(open=600)) == friday + timedelta(hours=2)
+    gap = timedelta(seconds=6)
+    assert end(sales=600) == friday + timedelta(hours=1) - gap
+    assert end(sales=600, rate=9.5) == friday + timedelta(hours=1) - gap  # jitter
+    assert end(sales=600, rate=5) == friday + timedelta(hours=2) - 2 * gap
     monday = datetime(2026, 11, 30, 8, tzinfo=UTC)
-    assert end(10, sales=Rest(open=1_800)) == monday + timedelta(hours=1)
-    assert end(20, sales=Rest(open=600), other=Rest(open=1_800)) == monday + timedelta(hours=1)
-    assert end(10, sales=Rest(open=1_200, written=1_450)) == monday + timedelta(minutes=115)
-    assert end(10, sales=Rest(open=10_000_000)) is None
-    assert end(10) == friday
+    assert end(sales=1_800) == monday + timedelta(hours=1) - gap
+    assert end(sales=600, other=1_800) == monday + timedelta(hours=1) - gap
+    assert end(sales=1_200, done=1_450) == monday + timedelta(minutes=115) - gap
+    assert end(sales=10_000_000) is None
+    assert end(in_lane=10) == friday + timedelta(seconds=20)

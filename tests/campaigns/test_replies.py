@@ -5,8 +5,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
+from berrante.engine import Snooze
 from berrante.messaging.automations.models import automation_runs
 from berrante.messaging.campaigns import Campaign
+from berrante.messaging.campaigns.campaign import ReplyMode
 from berrante.messaging.campaigns.replies import change_settings, settings_of
 from berrante.messaging.errors import Invalid
 from berrante.messaging.instances import Instances
@@ -17,7 +19,9 @@ from tests.waiting import until
 ADDRESS = "+5511999990001"
 
 
-async def _sent_campaign(platform: Platform, automation_id: UUID | None = None) -> Campaign:
+async def _sent_campaign(
+    platform: Platform, automation_id: UUID | None = None, mode: ReplyMode = ReplyMode.INSTEAD
+) -> Campaign:
     campaign = await platform.campaigns.create(
         organization_id=platform.organization.id,
         instance_id="sales",
@@ -25,6 +29,7 @@ async def _sent_campaign(platform: Platform, automation_id: UUID | None = None) 
         body="Oi",
         recipients=[ADDRESS],
         reply_automation_id=automation_id,
+        reply_automation_mode=mode,
     )
     await platform.campaigns.start(platform.organization.id, campaign.id)
     platform.work(QueueName.CAMPAIGN, QueueName.OUTBOUND)
@@ -117,6 +122,55 @@ async def test_a_first_answer_starts_the_campaigns_automation_once_in_place_of_t
     await _sent_campaign(platform, mine)
     await _write(platform, "Quero", "m3")
     assert await _started(platform) == [usual, mine, usual, usual]
+
+
+async def test_a_campaigns_automation_may_run_before_the_usual_ones_which_wait_for_it(platform: Platform) -> None:
+    mine, usual = await _automations(platform)
+    await _sent_campaign(platform, mine, ReplyMode.BEFORE)
+    assert await _write(platform, "Quero ver", "m1") == 2
+    assert await _write(platform, "E mais", "m2") == 1  # no first answer: the usual one alone
+    async with platform.database.begin() as connection:
+        runs = (await connection.execute(select(automation_runs).order_by(automation_runs.c.id))).all()
+    first, second, third = runs
+    assert [run.automation_id for run in runs] == [mine, usual, usual]
+    assert [run.waits_for for run in runs] == [None, first.id, None]
+    assert first.due_at == second.due_at
+
+    async def step(run_id: UUID) -> object:
+        data = {"organizationId": str(platform.organization.id), "instanceId": "sales", "runId": str(run_id)}
+        return await platform.handle(QueueName.AUTOMATION, "step", data)
+
+    assert isinstance(await step(second.id), Snooze)
+    assert isinstance(await step(third.id), dict)
+    for run in (first, second):
+        assert isinstance(await step(run.id), dict)
+    said = [message.content["text"] for message in await platform.outgoing() if message.origin == "automation"]
+    assert said == ["Hello", "The menu", "Hello"]
+
+
+async def test_a_usual_automation_waits_for_a_late_one_and_no_more_once_it_is_off(
+    platform: Platform,
+) -> None:
+    create = platform.automations.create
+    organization_id = platform.organization.id
+    late = await create(
+        organization_id=organization_id, name="M", reply="The menu", trigger="campaign", delay_ms=3_600_000
+    )
+    await create(organization_id=organization_id, name="U", reply="Hello", trigger="any")
+    campaign = await _sent_campaign(platform, late.id)
+    changed = await platform.campaigns.update(organization_id, campaign.id, reply_automation_mode=ReplyMode.BEFORE)
+    copied = await platform.campaigns.duplicate(organization_id, campaign.id)
+    assert changed.reply_automation_mode is copied.reply_automation_mode is ReplyMode.BEFORE
+    await _write(platform, "Quero", "m1")
+    async with platform.database.begin() as connection:
+        first, second = (await connection.execute(select(automation_runs).order_by(automation_runs.c.id))).all()
+    assert second.due_at == first.due_at
+    await platform.automations.enable(organization_id, late.id, enabled=False)
+    outcomes = []
+    for run in (first, second):
+        data = {"organizationId": str(organization_id), "instanceId": "sales", "runId": str(run.id)}
+        outcomes.append(await platform.handle(QueueName.AUTOMATION, "step", data))
+    assert [outcome["status"] for outcome in outcomes if isinstance(outcome, dict)] == ["skipped", "done"]
 
 
 async def test_an_opt_out_is_no_answer_for_the_campaigns_automation(platform: Platform) -> None:

@@ -43,7 +43,7 @@ async def test_a_campaign_is_made_looked_at_run_and_accounted_for(application: A
         preview = await client.post(f"{path}/preview", json={"phone": numbers[0]}, headers=headers)
         assert preview.json() == {"variant": "A", "content": {"type": "text", "text": "Oi você"}}
         audience = (await client.get(f"{path}/audience", headers=headers)).json()
-        assert audience == {"planned": 12, "excluded": {"duplicate": 1}}
+        assert audience == {"planned": 12, "excluded": {"duplicate": 1}, "lacking": {}}
         played = (await client.post(f"{path}/rehearse", headers=headers)).json()
         assert (played["recipients"], sum(played["per_hour"].values()), played["excluded"]) == (
             12,
@@ -99,7 +99,9 @@ async def test_an_illegal_move_is_409_with_the_legal_ones(application: Applicati
         assert changed.json()["content"]["variants"][0]["text"] == "Olá"
         copy = (await client.post(f"{path}/duplicate", headers=headers)).json()
         assert (copy["status"], copy["content"]) == ("draft", changed.json()["content"])
-        assert (await client.delete(path, headers=headers)).status_code == 409
+        kept = await client.delete(path, headers=headers)
+        assert (kept.status_code, kept.json()["error"]["code"]) == (409, "wrong_state")
+        assert "is paused, and has to be draft to be deleted" in kept.json()["error"]["message"]
         assert (await client.delete(f"/v1/campaigns/{copy['id']}", headers=headers)).status_code == 204
         assert (await client.post(f"{path}/cancel", headers=headers)).json()["legal"] == []
         assert (await client.patch(path, json={"text": "Olá"}, headers=headers)).status_code == 409

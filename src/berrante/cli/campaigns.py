@@ -68,7 +68,9 @@ def show(campaign_id: CampaignId, *, data_dir: DataDir = None) -> None:
             *progress.shown_counts().items(),
             ("excluded", ", ".join(f"{number} {reason}" for reason, number in progress.excluded.items()) or "nobody"),
             ("rate a minute", progress.rate_per_minute),
-            ("expected end", (campaign.counts or {}).get("expected_end") or "not known"),
+            ("ended", f"{campaign.finished_at:%Y-%m-%d %H:%M} UTC")
+            if campaign.finished_at is not None
+            else ("expected end", (campaign.counts or {}).get("expected_end") or "not known"),
         )
         pairs([(name, str(value)) for name, value in told])
 
@@ -97,6 +99,9 @@ def audience(
         output.print(f"{taken.rows:,} rows: {counts.pop('planned', 0):,} planned", highlight=False)
         for reason, number in counts.items():
             output.print(f"excluded: {number:,} {reason}", highlight=False)
+        lacking = await application.campaign_account.lacking(campaign.organization_id, campaign_id)
+        for name, number in lacking.items():
+            output.print(f"without {name}: {number:,}", highlight=False)
         if taken.parameters:
             names = ", ".join(f"params.{name}" for name in taken.parameters)
             output.print(f"texts may name {names}", highlight=False)

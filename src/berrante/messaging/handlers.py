@@ -10,6 +10,7 @@ from berrante.gateways.protocol import Gateway
 from berrante.messaging.automations.handler import AutomationHandler
 from berrante.messaging.campaigns.handler import CampaignHandler
 from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE
+from berrante.messaging.campaigns.rehearsal_scene import Pace
 from berrante.messaging.clock import Clock
 from berrante.messaging.contact_imports.jobs import IMPORT
 from berrante.messaging.contact_imports.working import ImportWork
@@ -89,7 +90,7 @@ def handlers(
                 queues=queues,
                 gateways=gateways,
                 clock=clock,
-                per_minute=campaign_per_minute,
+                pace=Pace(per_minute=campaign_per_minute, lane=pacing.default if pacing else None),
                 quotas=quotas,
             )
         ),

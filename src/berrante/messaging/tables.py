@@ -10,6 +10,7 @@ from berrante.messaging.campaigns.models import (
     campaign_numbers,
     campaign_recipients,
     campaign_settings,
+    campaign_zones,
     campaigns,
 )
 from berrante.messaging.cloud_numbers.models import cloud_numbers, number_updates
@@ -41,6 +42,7 @@ __all__ = [
     "campaign_numbers",
     "campaign_recipients",
     "campaign_settings",
+    "campaign_zones",
     "campaigns",
     "cloud_numbers",
     "consents",

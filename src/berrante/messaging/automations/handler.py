@@ -1,12 +1,13 @@
 """The queue ``automation``: writes the reply of a run that is due."""
 
 from collections.abc import Mapping
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from berrante.engine import Job, Unrecoverable
+from berrante.engine import Job, Snooze, Unrecoverable
 from berrante.gateways.protocol import Gateway
 from berrante.messaging.automations.jobs import STEP, StepPayload
 from berrante.messaging.automations.models import automation_runs, automations
@@ -20,6 +21,9 @@ from berrante.messaging.payloads import read
 from berrante.messaging.queues import Queues
 from berrante.messaging.quotas.service import Quotas, Spending, spending
 from berrante.store import Database
+
+#: How soon a run looks again whether the one that it waits for is through.
+_WAIT_MS: Final = 250
 
 
 class AutomationHandler:
@@ -50,6 +54,8 @@ class AutomationHandler:
             name = await gateway_of(
                 connection, organization_id=payload.organization_id, instance_id=payload.instance_id
             )
+            if await _waits(connection, payload.run_id):
+                return Snooze(_WAIT_MS)
             reply_id = await self._reply(connection, payload, gateway_named(self._gateways, name), spent)
         if reply_id is None:
             return {"status": "skipped"}
@@ -109,3 +115,14 @@ class AutomationHandler:
         await connection.execute(run.values(status="done", reply_message_id=reply_id))
         await spent.count()  # never refused: a conversation does not break off
         return reply_id
+
+
+async def _waits(connection: AsyncConnection, run_id: UUID) -> bool:
+    """Tell whether the run that this one follows is still to be written; failed for good, it is waited for no more."""
+    before = automation_runs.alias("before")
+    query = select(
+        exists().where(
+            automation_runs.c.id == run_id, before.c.id == automation_runs.c.waits_for, before.c.status == "open"
+        )
+    )
+    return bool((await connection.execute(query)).scalar_one())

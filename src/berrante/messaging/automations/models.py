@@ -51,8 +51,11 @@ automation_runs = Table(
     Column("status", Text, nullable=False),
     Column("reply_message_id", Uuid, ForeignKey("messages.id", ondelete="SET NULL"), index=True),
     Column("due_at", MOMENT, nullable=False),
+    # The run of a campaign's automation, whose reply is written before this one's.
+    Column("waits_for", Uuid, ForeignKey("automation_runs.id", ondelete="SET NULL")),
     Column("created_at", MOMENT, nullable=False, server_default=func.now()),
     CheckConstraint("status IN ('open', 'done', 'skipped', 'failed')", name="status"),
     UniqueConstraint("automation_id", "message_id"),
+    Index("ix_automation_runs_waits_for", "waits_for", postgresql_where=text("waits_for IS NOT NULL")),
     Index("ix_automation_runs_open", "due_at", postgresql_where=text("status = 'open'")),
 )

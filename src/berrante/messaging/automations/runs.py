@@ -1,6 +1,6 @@
 """The runs of automations in the database: one per automation and message, ever."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -35,6 +35,8 @@ class Call:
     content: dict[str, Any]
     #: The automation that a campaign names for its answers, if the message is one.
     named: UUID | None = None
+    #: Whether those that answer usually run after it; else it is all that runs.
+    others_follow: bool = False
 
 
 async def start(
@@ -42,7 +44,8 @@ async def start(
 ) -> dict[UUID, list[OpenRun]]:
     """Open a run of each automation that a message calls for, and return them by message.
 
-    An answer to a campaign calls for the automation that the campaign names, and no other, if that is enabled.
+    An answer to a campaign calls for the automation that the campaign names, if that is enabled; others wait for it,
+    its delay included, or do not run at all, as the campaign says.
 
     Call it in the transaction that stores the messages.
     """
@@ -62,24 +65,33 @@ async def start(
         .order_by(automations.c.id)
     )
     known = (await connection.execute(query)).all()
-    there = {automation.id for automation in known}
-    rows = [
-        {
-            "id": new_id(),
-            "organization_id": organization_id,
-            "automation_id": automation.id,
-            "message_id": call.message_id,
-            "status": "open",
-            "due_at": at + timedelta(milliseconds=automation.delay_ms),
-        }
-        for call in calls
-        for automation in known
-        if (automation.id == call.named if call.named in there else _wants(automation, call))
-    ]
+    rows = [row for call in calls for row in _runs_of(call, known, organization_id=organization_id, at=at)]
     if not rows:
         return {}
     statement = insert(automation_runs).on_conflict_do_nothing().returning(*_OPEN)
     return _by_message((await connection.execute(statement, rows)).all())
+
+
+def _runs_of(call: Call, known: Sequence[Row[Any]], *, organization_id: UUID, at: datetime) -> Iterator[dict[str, Any]]:
+    first = next((each for each in known if each.id == call.named), None)
+    usual = [each for each in known if each is not first and _wants(each, call)]
+    follow = usual if first is None or call.others_follow else []
+    first_id = new_id() if first is not None else None
+    earliest = at
+    for automation in (*([first] if first is not None else []), *follow):
+        due_at = max(earliest, at + timedelta(milliseconds=automation.delay_ms))
+        is_first = automation is first
+        yield {
+            "id": first_id if is_first else new_id(),
+            "organization_id": organization_id,
+            "automation_id": automation.id,
+            "message_id": call.message_id,
+            "status": "open",
+            "due_at": due_at,
+            "waits_for": None if is_first else first_id,
+        }
+        if is_first:
+            earliest = due_at
 
 
 async def still_open(connection: AsyncConnection, message_ids: Sequence[UUID]) -> dict[UUID, list[OpenRun]]:

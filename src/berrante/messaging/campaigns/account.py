@@ -15,18 +15,23 @@ from berrante.engine.connection import system_clock
 from berrante.messaging.addresses import checked
 from berrante.messaging.campaigns.campaign import owned
 from berrante.messaging.campaigns.content import Rendered, RenderFailed
+from berrante.messaging.campaigns.forecast import expectations, forecast
+from berrante.messaging.campaigns.freezing import Plan, whole
 from berrante.messaging.campaigns.ledger import Ledger, balance, causes_of, ledger_of, without_jobs
+from berrante.messaging.campaigns.life import Status
 from berrante.messaging.campaigns.models import campaign_recipients
 from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE
+from berrante.messaging.campaigns.progress import CampaignProgress
 from berrante.messaging.campaigns.recipients import values_of
 from berrante.messaging.campaigns.rehearsal import Rehearsal, rehearse
 from berrante.messaging.campaigns.rehearsal_scene import Pace, groups_left, scene_of, slots_of
+from berrante.messaging.campaigns.zone_counts import pending_groups
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.contacts.models import contacts
 from berrante.messaging.errors import Invalid, Missing
 from berrante.messaging.messages.models import messages
 from berrante.messaging.queues import Queues
-from berrante.store import Database
+from berrante.store import Database, new_id
 
 #: What a recipient may be asked for by: its own statuses, and its message's.
 STATUSES: Final = (
@@ -103,6 +108,31 @@ class CampaignAccount:
         except RenderFailed as error:
             raise Invalid("content", f"cannot be rendered ({error.code})", remedy=str(error)) from None
 
+    async def lacking(self, organization_id: UUID, campaign_id: UUID) -> dict[str, int]:
+        """Count those whom a start would take now and who lack what a text names, by its name; nobody: it is left out.
+
+        They are skipped when their turn comes, unless the text says what to write instead.
+        """
+        async with self._database.tenant(organization_id) as connection:
+            campaign = await owned(connection, organization_id, campaign_id)
+            names = sorted(campaign.content.names)
+            if not names:
+                return {}
+            plan = Plan(
+                organization_id=organization_id,
+                campaign_id=new_id(),
+                audience=campaign.audience,
+                numbers=campaign.shares,
+                variants=campaign.content.shares,
+                at=moment(self._clock()),
+                entries_of=campaign_id,
+            )
+            found = whole(plan).subquery()
+            values = (found.c.params[name.partition(".")[::2]].astext for name in names)
+            query = select(*(func.count().filter(value.is_(None)) for value in values)).where(found.c.reason.is_(None))
+            counts = (await connection.execute(query)).one()
+        return {name: number for name, number in zip(names, counts, strict=True) if number}
+
     async def recipients(
         self, organization_id: UUID, campaign_id: UUID, *, status: str | None, after: int | None, limit: int
     ) -> list[Recipient]:
@@ -150,6 +180,17 @@ class CampaignAccount:
             causes = await causes_of(connection, campaign)
             mismatches += await without_jobs(connection, self._queues, campaign, now=now)
         return ledger_of(progress, causes, mismatches)
+
+    async def expected(self, organization_id: UUID, campaign_id: UUID, progress: CampaignProgress) -> dict[str, Any]:
+        """Return as JSON who is pending by zone, as ticks counted them, and when a running campaign will end."""
+        now = moment(self._clock())
+        async with self._database.tenant(organization_id) as connection:
+            campaign = await owned(connection, organization_id, campaign_id)
+            groups = await pending_groups(connection, campaign_id)
+            # Nobody counted yet; a tick that wrote to some since the progress was counted does not matter.
+            is_known = campaign.status is Status.RUNNING and (bool(groups) or not progress.pending)
+            end = await forecast(connection, campaign, progress, groups, now=now, pace=self._pace) if is_known else None
+        return expectations(groups, end)
 
     async def rehearse(
         self,

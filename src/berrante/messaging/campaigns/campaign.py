@@ -1,5 +1,6 @@
 """A campaign as the rest of the code sees it, and how it is read."""
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,13 @@ from berrante.messaging.campaigns.pace import Policy
 from berrante.messaging.errors import Missing
 
 
+class ReplyMode(enum.StrEnum):
+    """What a campaign's automation is to those that answer usually: it runs in their place, or first."""
+
+    INSTEAD = "instead"
+    BEFORE = "before"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Campaign:
     """One campaign; ``numbers`` are instances with weights, the first stands in its job.
@@ -34,6 +42,7 @@ class Campaign:
     audience: Audience
     pace: Policy
     reply_automation_id: UUID | None
+    reply_automation_mode: ReplyMode
     status: Status
     reason: str | None
     start_at: datetime | None
@@ -104,6 +113,7 @@ def campaign_of(row: Row[Any]) -> Campaign:
             "content": Content.read(values["content"], organization_id=values["organization_id"]),
             "audience": Audience.read(values["audience"]),
             "pace": Policy.read(values["pace"]),
+            "reply_automation_mode": ReplyMode(values["reply_automation_mode"]),
             "status": Status(values["status"]),
         }
     )

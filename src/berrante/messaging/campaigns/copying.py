@@ -24,6 +24,7 @@ async def copy(connection: AsyncConnection, campaign: Campaign) -> UUID:
         "audience": campaign.audience.stored(),
         "pace": campaign.pace.stored(),
         "reply_automation_id": campaign.reply_automation_id,
+        "reply_automation_mode": campaign.reply_automation_mode.value,
         "status": Status.DRAFT.value,
     }
     await connection.execute(insert(campaigns).values(row))

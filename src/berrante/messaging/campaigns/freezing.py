@@ -38,6 +38,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berrante.messaging.campaigns.audience import Audience
 from berrante.messaging.campaigns.content import Shares
 from berrante.messaging.campaigns.models import EXCLUDED, PENDING, campaign_entries, campaign_recipients, campaigns
+from berrante.messaging.campaigns.pace.zones import DIGITS_BY_CODE
 from berrante.messaging.campaigns.segments import compiled, parse
 from berrante.messaging.contacts.models import contacts, opt_outs
 from berrante.messaging.messages.models import messages
@@ -106,7 +107,7 @@ async def freeze_batch(
 
 async def counts_by_reason(connection: AsyncConnection, plan: Plan) -> dict[str, int]:
     """Count whom a freeze would take (``planned``) and leave out, by reason, without storing anything."""
-    found = _whole(plan).subquery()
+    found = whole(plan).subquery()
     reason = func.coalesce(found.c.reason, "planned")
     query = select(reason, func.count()).group_by(reason)
     return {row[0]: row[1] for row in await connection.execute(query)}
@@ -118,13 +119,21 @@ async def groups_of(connection: AsyncConnection, plan: Plan, *, zone_field: str 
         pending = (campaign_recipients.c.campaign_id == plan.recipients_of, campaign_recipients.c.status == PENDING)
         found = select(campaign_recipients).where(*pending).subquery()
     else:
-        found = _whole(plan).subquery()
+        found = whole(plan).subquery()
     zone = found.c.params["fields"][zone_field or ""].astext
     groups = [found.c.reason, found.c.instance_id, found.c.stranger, zone.label("zone")]
-    # A plus and nine digits: what the longest prefix of a zone has.
-    prefix = func.substr(found.c.address, 1, 10).label("prefix")
+    prefix = func.substr(found.c.address, 1, _telling(found.c.address)).label("prefix")
     query = select(*groups, prefix, func.count().label("number")).group_by(*groups[:3], literal_column("zone"), prefix)
     return (await connection.execute(query)).all()
+
+
+def _telling(address: ColumnElement[str]) -> ColumnElement[int]:
+    """Return how many characters of a number tell its zone: fewer characters are fewer groups."""
+    by_digits: dict[int, list[str]] = {}
+    for code, digits in DIGITS_BY_CODE.items():
+        by_digits.setdefault(digits, []).append(code)
+    first = func.substr(address, 2, 2)
+    return case(*((first.in_(codes), 1 + digits) for digits, codes in by_digits.items() if digits > 2), else_=3)
 
 
 async def _contacts(
@@ -211,7 +220,8 @@ def _recipients_of_entries(plan: Plan, page: ColumnElement[bool]) -> Select[Any]
     return _rows(plan, values).select_from(joined).where(page)
 
 
-def _whole(plan: Plan) -> Select[Any]:
+def whole(plan: Plan) -> Select[Any]:
+    """Return the rows of the whole audience."""
     if plan.audience.segment is None:
         return _recipients_of_entries(plan, campaign_entries.c.campaign_id == plan.list_id)
     return _recipients_of_contacts(plan, contacts.c.organization_id == plan.organization_id)

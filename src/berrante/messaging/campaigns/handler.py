@@ -14,6 +14,7 @@ from berrante.engine import Job, NewJob, Snooze, Unrecoverable
 from berrante.gateways.protocol import Gateway
 from berrante.messaging.campaigns import days, lane
 from berrante.messaging.campaigns.campaign import Campaign, load, told_of
+from berrante.messaging.campaigns.forecast import expectations
 from berrante.messaging.campaigns.freezing import Plan, freeze_batch
 from berrante.messaging.campaigns.jobs import TICK, TickPayload
 from berrante.messaging.campaigns.life import Status
@@ -21,18 +22,18 @@ from berrante.messaging.campaigns.models import campaign_numbers, campaigns
 from berrante.messaging.campaigns.number_hours import NumberHours, number_hours
 from berrante.messaging.campaigns.pace import NumberState, budget
 from berrante.messaging.campaigns.pace.budget import gap
-from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE, Policy
+from berrante.messaging.campaigns.pace.policy import Policy
 from berrante.messaging.campaigns.progress import count
 from berrante.messaging.campaigns.recipients import has_pending, next_due, write_next
+from berrante.messaging.campaigns.rehearsal_scene import Pace
 from berrante.messaging.campaigns.telling import tell
 from berrante.messaging.campaigns.winding_down import skip_pending
+from berrante.messaging.campaigns.zone_counts import count_down
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.endpoints.emitting import Told, emit, enqueue
 from berrante.messaging.endpoints.events import EventType
 from berrante.messaging.errors import QuotaExceeded
 from berrante.messaging.instances.tenancy import gateway_of
-from berrante.messaging.messages.origin import Origin
-from berrante.messaging.outbound.jobs import send_job
 from berrante.messaging.outbound.writing import gateway_named
 from berrante.messaging.payloads import read
 from berrante.messaging.queues import Queues
@@ -74,14 +75,14 @@ class CampaignHandler:
         queues: Queues,
         gateways: Mapping[str, Gateway],
         clock: Clock,
-        per_minute: float = DEFAULT_PER_MINUTE,
+        pace: Pace | None = None,
         quotas: Quotas | None = None,
     ) -> None:
         self._database = database
         self._queues = queues
         self._gateways = gateways
         self._clock = clock
-        self._per_minute = per_minute
+        self._pace = pace or Pace()
         self._quotas = quotas
         self._luck = random.Random()  # noqa: S311  jitter
 
@@ -157,7 +158,7 @@ class CampaignHandler:
             await _set(connection, campaign.id, frozen_at=now)
 
     async def _turn(self, connection: AsyncConnection, campaign: Campaign, spent: Spending, now: datetime) -> _Turn:
-        policy = campaign.pace.at(self._per_minute)
+        policy = campaign.pace.at(self._pace.per_minute)
         turn = _Turn(spent=spent)
         in_lanes = await lane.waiting(connection, campaign)
         hours = await number_hours(connection, [name for name, _ in campaign.numbers], now=now)
@@ -184,7 +185,7 @@ class CampaignHandler:
                 turn.wake.append(now + timedelta(milliseconds=SETTLING_MS))
             elif not await has_pending(connection, campaign.id):
                 # Counted in the same transaction: whoever reads that it is finished reads the last counts too.
-                turn.last = (await count(connection, campaign.id, at=now)).stored()
+                turn.last = (await count(connection, campaign.id, at=now)).stored() | expectations([], None)
                 over = {"status": Status.FINISHED.value, "finished_at": now, "counts": turn.last, "counted_at": now}
                 await _set(connection, campaign.id, **over)
                 finished = EventType.CAMPAIGN_FINISHED
@@ -247,7 +248,8 @@ class CampaignHandler:
                 until=hours.until,
             )
             turn.spent.written += len(done.message_ids)
-            turn.jobs += [self._send(campaign, instance_id, message_id) for message_id in done.message_ids]
+            turn.jobs += [lane.job_of(self._queues, campaign, instance_id, each) for each in done.message_ids]
+            await count_down(connection, campaign.id, instance_id, done.done)
             await days.add(
                 connection,
                 instance_id=instance_id,
@@ -266,15 +268,6 @@ class CampaignHandler:
         full = now + min(max(gap(policy, 0.5), _FULL[0]), _FULL[1])
         turn.wake.append(max(due, granted.wake_at or full))
 
-    def _send(self, campaign: Campaign, instance_id: str, message_id: UUID) -> NewJob:
-        return send_job(
-            self._queues.outbound,
-            organization_id=campaign.organization_id,
-            instance_id=instance_id,
-            message_id=message_id,
-            priority=Origin.CAMPAIGN.priority,
-        )
-
     async def _after(self, job: Job, campaign: Campaign, turn: _Turn) -> object:
         # Killed before this line, the messages have no jobs: a later tick sees that they are stale.
         await self._queues.outbound.add_bulk(turn.jobs)
@@ -284,7 +277,7 @@ class CampaignHandler:
         if turn.last is not None:
             await job.update_progress(turn.last | {"counted_at": now.isoformat()})
             return {"status": Status.FINISHED.value}
-        if await tell(self._database, self._queues, job, campaign, now=now):
+        if await tell(self._database, self._queues, job, campaign, now=now, pace=self._pace):
             return {"status": Status.PAUSED.value}
         wake = min(turn.wake, default=now)
         return Snooze(max(0, _ms(min(wake - now, _LONGEST))))

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from berrante.engine import NewJob
 from berrante.messaging.campaigns.campaign import Campaign
 from berrante.messaging.campaigns.models import QUEUED, SENDING, campaign_recipients
 from berrante.messaging.campaigns.number_hours import NumberHours
@@ -92,18 +93,20 @@ async def stale(
     return allowed
 
 
+def job_of(queues: Queues, campaign: Campaign, instance_id: str, message_id: UUID) -> NewJob:
+    """Return the job that sends one of the campaign's messages."""
+    return send_job(
+        queues.outbound,
+        organization_id=campaign.organization_id,
+        instance_id=instance_id,
+        message_id=message_id,
+        priority=Origin.CAMPAIGN.priority,
+    )
+
+
 async def restore(queues: Queues, campaign: Campaign, found: Sequence[Waiting]) -> int:
     """Give these messages their jobs back where they are gone, or ended without sending; return how many."""
-    jobs = [
-        send_job(
-            queues.outbound,
-            organization_id=campaign.organization_id,
-            instance_id=each.instance_id,
-            message_id=each.message_id,
-            priority=Origin.CAMPAIGN.priority,
-        )
-        for each in found
-    ]
+    jobs = [job_of(queues, campaign, each.instance_id, each.message_id) for each in found]
     if not jobs:
         return 0
     lost = LostJobs(queues.outbound)

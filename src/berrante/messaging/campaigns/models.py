@@ -42,8 +42,9 @@ campaigns = Table(
     Column("content", JSONB, nullable=False),
     Column("audience", JSONB, nullable=False),
     Column("pace", JSONB, nullable=False),
-    # What answers a recipient's answer, in place of what its words would start.
+    # What answers a recipient's answer, in place of what its words would start, or before that.
     Column("reply_automation_id", Uuid, ForeignKey("automations.id", ondelete="SET NULL")),
+    Column("reply_automation_mode", Text, nullable=False, server_default=text("'instead'")),
     Column("status", Text, nullable=False),
     # Why it is paused, if nobody asked for it.
     Column("reason", Text),
@@ -63,6 +64,7 @@ campaigns = Table(
         "status IN ('draft', 'scheduled', 'running', 'paused', 'finished', 'cancelled')",
         name="status",
     ),
+    CheckConstraint("reply_automation_mode IN ('instead', 'before')", name="reply_automation_mode"),
     ForeignKeyConstraint(
         ["organization_id", "instance_id"], ["instances.organization_id", "instances.id"], ondelete="CASCADE"
     ),
@@ -167,6 +169,22 @@ campaign_recipients = Table(
         "message_id",
         unique=True,
         postgresql_where=text("message_id IS NOT NULL"),
+    ),
+)
+
+#: How many are pending in each zone, so that nobody reads a million rows to know it. Ticks count them down; what is not
+#: there, or no longer fits, is counted anew from the recipients.
+campaign_zones = Table(
+    "campaign_zones",
+    metadata,
+    Column("campaign_id", Uuid, primary_key=True),
+    Column("instance_id", Text, primary_key=True),
+    Column("zone", Text, primary_key=True),
+    Column("stranger", Boolean, primary_key=True),
+    Column("organization_id", Uuid, nullable=False),
+    Column("pending", Integer, nullable=False),
+    ForeignKeyConstraint(
+        ["organization_id", "campaign_id"], ["campaigns.organization_id", "campaigns.id"], ondelete="CASCADE"
     ),
 )
 

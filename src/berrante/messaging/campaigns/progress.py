@@ -1,16 +1,23 @@
 """How far a campaign is: every planned recipient is counted once, by number and variant too."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from berrante.messaging.campaigns.models import campaign_recipients
+from berrante.messaging.campaigns.campaign import Campaign
+from berrante.messaging.campaigns.life import Status
+from berrante.messaging.campaigns.models import campaign_entries, campaign_recipients
 from berrante.messaging.messages.models import messages
+
+_MINUTE: Final = timedelta(minutes=1)
+_NEARLY_A_MINUTE: Final = timedelta(seconds=50)
+#: So many messages tell a rate by the time between them.
+_ENOUGH: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,14 +67,15 @@ class Counts:
 class CampaignProgress(Counts):
     """A campaign's counts, ``excluded`` by reason, and the same counts by number and by variant.
 
-    ``rate_per_minute`` is of the last minute, ``seconds_left`` what the rest takes at that rate; quiet hours and caps
-    are what a rehearsal is for.
+    ``rate_per_minute`` is of the last minute, ``seconds_left`` what the rest takes at that rate, whatever hours and
+    caps say. ``rates`` are the numbers' own, of those that sent enough in the last minute to tell.
     """
 
     excluded: Mapping[str, int] = field(default_factory=dict)
     by_number: Mapping[str, Counts] = field(default_factory=dict)
     by_variant: Mapping[str, Counts] = field(default_factory=dict)
     rate_per_minute: int = 0
+    rates: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def seconds_left(self) -> int | None:
@@ -94,6 +102,7 @@ async def count(connection: AsyncConnection, campaign_id: UUID, *, at: datetime)
     """Count a campaign's recipients in one snapshot, ``at`` being now: a full reading of its rows."""
     r, m = campaign_recipients.c, messages.c
     status = func.coalesce(m.status, r.status)
+    recent = m.sent_at > at - _MINUTE
     query = (
         select(
             r.instance_id,
@@ -102,18 +111,19 @@ async def count(connection: AsyncConnection, campaign_id: UUID, *, at: datetime)
             r.reason,
             func.count().label("number"),
             func.count(r.replied_at).label("replied"),
-            func.count().filter(m.sent_at > at - timedelta(minutes=1)).label("recent"),
+            func.count().filter(recent).label("recent"),
+            func.min(m.sent_at).filter(recent).label("first"),
+            func.max(m.sent_at).filter(recent).label("last"),
         )
         .select_from(campaign_recipients)
         .outerjoin(messages, m.id == r.message_id)
         .where(r.campaign_id == campaign_id)
         .group_by(r.instance_id, r.variant, status, r.reason)
     )
-    return counted([row._mapping for row in await connection.execute(query)])
+    return _counted([row._mapping for row in await connection.execute(query)], at)
 
 
-def counted(rows: Sequence[Mapping[Any, Any]]) -> CampaignProgress:
-    """Return the progress of rows with instance_id, variant, status, reason, number, replied and recent."""
+def _counted(rows: Sequence[Mapping[Any, Any]], at: datetime) -> CampaignProgress:
     whole: dict[str, int] = {}
     excluded: dict[str, int] = {}
     by: dict[str, dict[str, dict[str, int]]] = {"instance_id": {}, "variant": {}}
@@ -135,4 +145,34 @@ def counted(rows: Sequence[Mapping[Any, Any]]) -> CampaignProgress:
         by_number={name: Counts(**counts) for name, counts in by["instance_id"].items()},
         by_variant={name: Counts(**counts) for name, counts in by["variant"].items()},
         rate_per_minute=sum(row["recent"] for row in rows),
+        rates={name: rate for name in by["instance_id"] if (rate := _rate(rows, name, at)) is not None},
     )
+
+
+def _rate(rows: Sequence[Mapping[Any, Any]], instance_id: str, at: datetime) -> float | None:
+    """Return how many a number sends a minute: also of one that began, or went on, some seconds ago."""
+    mine = [row for row in rows if row["instance_id"] == instance_id and row["recent"]]
+    if not mine:
+        return None
+    sent, first = sum(row["recent"] for row in mine), min(row["first"] for row in mine)
+    spread = max(row["last"] for row in mine) - first
+    if sent >= _ENOUGH and spread:
+        return float((sent - 1) * (_MINUTE / spread))
+    return float(sent) if at - first > _NEARLY_A_MINUTE else None
+
+
+async def count_with_the_list(connection: AsyncConnection, campaign: Campaign, *, at: datetime) -> CampaignProgress:
+    """Count a campaign as ``count`` does, and those of its list who are not frozen yet: they are to be written to too.
+
+    The caller holds the lock of one that is not frozen, so that no batch moves from the list to the recipients.
+    """
+    progress = await count(connection, campaign.id, at=at)
+    is_whole = campaign.frozen_at is not None or campaign.status is Status.CANCELLED
+    if is_whole or campaign.audience.segment is not None:
+        return progress
+    rest = select(func.count()).where(
+        campaign_entries.c.campaign_id == campaign.id,
+        campaign_entries.c.position >= int(campaign.freeze_cursor or 0),
+    )
+    more: int = (await connection.execute(rest)).scalar_one()
+    return replace(progress, planned=progress.planned + more, pending=progress.pending + more)

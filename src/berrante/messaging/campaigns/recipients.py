@@ -1,5 +1,6 @@
 """Takes the next recipients of a number and writes to them, all within one transaction."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -52,11 +53,15 @@ _r = campaign_recipients.c
 
 @dataclass(kw_only=True, slots=True)
 class Turn:
-    """What one number's turn did: messages written, of which to strangers, and whether more recipients are due."""
+    """What one number's turn did: messages written, of which to strangers, and whether more recipients are due.
+
+    ``done`` are those who are pending no more, by zone and whether they are strangers.
+    """
 
     message_ids: list[UUID] = field(default_factory=list)
     strangers: int = 0
     more_due: bool = False
+    done: Counter[tuple[str, bool]] = field(default_factory=Counter)
 
 
 async def write_next(
@@ -91,9 +96,11 @@ async def write_next(
                 deferred.append({"p": row.position, "at": span.until})
             elif row.stranger and strangers is not None and turn.strangers >= strangers:
                 deferred.append({"p": row.position, "at": next_day})
-            elif (message_id := writer.write(row, until=min(span.until, until))) is not None:
-                turn.message_ids.append(message_id)
-                turn.strangers += row.stranger
+            else:
+                turn.done[zone.key, row.stranger] += 1
+                if (message_id := writer.write(row, until=min(span.until, until))) is not None:
+                    turn.message_ids.append(message_id)
+                    turn.strangers += row.stranger
         await writer.flush()
         await _defer(connection, campaign.id, deferred)
         turn.more_due = turn.more_due or len(rows) == _PAGE

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: What cannot end in so long does not end.
 _LONGEST_S: Final = 366 * 86_400.0
 _DAY_S: Final = 86_400.0
+#: One part in so many of a group is written to at a stretch.
+_STRETCH: Final = 1_000
 _CATCH_UP_S: Final = CATCH_UP.total_seconds()
 #: How soon people answer, on average.
 _ANSWERED_IN_S: Final = 1_800.0
@@ -169,6 +171,9 @@ class _Writer:
             key = (group.zone, group.stranger)
             self._left[key] = self._left.get(key, 0) + group.count
         self.left_in_all = sum(self._left.values())
+        # Who was put off goes after those who were not; of those who were put off together, each group by its size.
+        self._since = dict.fromkeys(self._left, 0.0)
+        self._size = dict(self._left)
         self._allowed: list[tuple[str, bool]] = []
         self._until = 0.0
         self._most: int | None = None
@@ -210,20 +215,25 @@ class _Writer:
                 self._until = min(self._until, span.until.timestamp())
                 if span.allowed and not is_quiet:
                     self._allowed.append(key)
+                elif not span.allowed and not is_quiet:
+                    self._since[key], self._size[key] = span.until.timestamp(), left
         step = (self.day - self._begun).days
         warm = self.policy.warm_up[step] if 0 <= step < len(self.policy.warm_up) else None
         new = self.lane.warm_up.most_on(self.day) if self.lane.warm_up is not None else None
         self._most = min((most for most in (warm, new, self.policy.daily) if most is not None), default=None)
 
     def _next(self, *, no_strangers: bool) -> tuple[str, bool] | None:
-        """Return whose turn it is: groups are mixed in the audience, so each has a stretch by its size."""
+        """Return whose turn it is: groups are mixed in the audience, so of each the same share is done at a time."""
         key = self._key
         if key is not None and self._turns > 0 and self._left[key] and not (no_strangers and key[1]):
             return key
         open_ = [each for each in self._allowed if self._left[each] and not (no_strangers and each[1])]
-        self._key = max(open_, key=self._left.__getitem__, default=None)
-        self._turns = 1 + self._left[self._key] // len(open_) if self._key is not None else 0
+        self._key = min(open_, key=self._order, default=None)
+        self._turns = 1 + self._left[self._key] // _STRETCH if self._key is not None else 0
         return self._key
+
+    def _order(self, key: tuple[str, bool]) -> tuple[float, float]:
+        return self._since[key], -self._left[key] / self._size[key]
 
 
 def _by_number(groups: Sequence["Group"]) -> list[tuple[str, list["Group"]]]:

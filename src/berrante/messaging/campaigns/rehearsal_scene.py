@@ -15,6 +15,7 @@ from berrante.messaging.campaigns.freezing import Plan, groups_of
 from berrante.messaging.campaigns.life import Status
 from berrante.messaging.campaigns.models import campaign_days, campaign_numbers, campaigns
 from berrante.messaging.campaigns.pace import zone_of
+from berrante.messaging.campaigns.pace.policy import DEFAULT_PER_MINUTE
 from berrante.messaging.campaigns.rehearsal import Group, Number, Part, Portfolio, Scene
 from berrante.messaging.cloud_numbers.models import cloud_numbers
 from berrante.messaging.instances.models import instances
@@ -33,7 +34,7 @@ _DAY: Final = timedelta(days=1)
 class Pace:
     """What holds for a campaign, or a number's lane, that says nothing of its own."""
 
-    per_minute: float
+    per_minute: float = DEFAULT_PER_MINUTE
     lane: GroupRate | None = None
 
 
@@ -68,10 +69,7 @@ async def scene_of(
 ) -> Scene:
     """Return what else its numbers do; ``reply_share`` None: as many as answered the organization's last campaigns."""
     names = [name for name, _ in campaign.numbers]
-    cloud = {
-        row.instance_id: row
-        for row in await connection.execute(select(cloud_numbers).where(cloud_numbers.c.instance_id.in_(names)))
-    }
+    cloud = await _cloud(connection, names)
     limits = {
         row.portfolio_id or f"number:{name}": row.messaging_limit
         for name, row in cloud.items()
@@ -80,7 +78,7 @@ async def scene_of(
     share = reply_share if reply_share is not None else await _answered(connection, campaign.organization_id, now)
     return Scene(
         others=await _others(connection, campaign, names, now=now, pace=pace),
-        numbers=await _numbers(connection, names, cloud, now=now, pace=pace),
+        numbers=await numbers_of(connection, names, now=now, pace=pace),
         portfolios={
             name: Portfolio(limit=limit, opened=await _opened(connection, campaign.organization_id, name, now))
             for name, limit in limits.items()
@@ -125,9 +123,11 @@ async def _others(
     return parts
 
 
-async def _numbers(
-    connection: AsyncConnection, names: Sequence[str], cloud: dict[str, Any], *, now: datetime, pace: Pace
+async def numbers_of(
+    connection: AsyncConnection, names: Sequence[str], *, now: datetime, pace: Pace
 ) -> dict[str, Number]:
+    """Return what holds for each number whatever a campaign says, and what it wrote lately."""
+    cloud = await _cloud(connection, names)
     d = campaign_days.c
     days: dict[str, dict[date, tuple[int, int]]] = {}
     # From yesterday on: a campaign's day is that of its own zone.
@@ -151,6 +151,11 @@ async def _numbers(
             warm_up=own.warm_up,
         )
     return numbers
+
+
+async def _cloud(connection: AsyncConnection, names: Sequence[str]) -> dict[str, Any]:
+    query = select(cloud_numbers).where(cloud_numbers.c.instance_id.in_(names))
+    return {row.instance_id: row for row in await connection.execute(query)}
 
 
 async def _opened(

@@ -10,6 +10,7 @@ from sqlalchemy import Select, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from berrante.messaging.campaigns.campaign import ReplyMode
 from berrante.messaging.campaigns.models import campaign_settings
 from berrante.messaging.campaigns.opt_out import DEFAULT_WORDS, checked_words, is_one_of, word_keys
 from berrante.messaging.contacts.consent import Consent, Evidence, is_barred, record
@@ -38,7 +39,7 @@ _ANSWERED: Final = text("""
     UPDATE campaign_recipients r SET replied_at = answered.at
       FROM answered JOIN campaigns c ON c.id = answered.campaign_id
      WHERE r.campaign_id = answered.campaign_id AND r.position = answered.position AND r.replied_at IS NULL
-    RETURNING answered.message_id, c.reply_automation_id
+    RETURNING answered.message_id, c.reply_automation_id, c.reply_automation_mode
 """)
 
 
@@ -59,12 +60,13 @@ class Heard:
     """What follows from a message.
 
     An opt-out's confirmation, as the organization wishes it, what is to be told, and the automation that its campaign
-    names for an answer.
+    names for an answer: the usual ones follow it, or it is all that runs.
     """
 
     reply: str | None = None
     happenings: Sequence[Happening] = ()
     automation_id: UUID | None = None
+    others_follow: bool = False
 
 
 _NOTHING: Final = Heard()
@@ -103,8 +105,13 @@ async def hear(
     given: dict[str, Any] = {"contacts": [each.contact_id for each in said], "times": [each.at for each in said]}
     given |= {"messages": [each.message_id for each in said], "organization": organization_id, "hours": hours}
     answered = await connection.execute(_ANSWERED, given)
-    named = {answer.message_id: answer.reply_automation_id for answer in answered}
-    return [leaving.get(each.message_id) or Heard(automation_id=named.get(each.message_id)) for each in said]
+    named = {
+        answer.message_id: Heard(
+            automation_id=answer.reply_automation_id, others_follow=answer.reply_automation_mode == ReplyMode.BEFORE
+        )
+        for answer in answered
+    }
+    return [leaving.get(each.message_id) or named.get(each.message_id) or Heard() for each in said]
 
 
 async def _opted_out(connection: AsyncConnection, organization_id: UUID, said: Said, reply: str | None) -> Heard:

@@ -1,16 +1,15 @@
 """Campaigns: made, changed, moved through their life, and accounted for to the last recipient."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, func, update
 
 from berrante.engine.connection import system_clock
 from berrante.messaging.campaigns.audience import Audience, entries, numbers_of
-from berrante.messaging.campaigns.campaign import Campaign, load, owned, told_of
+from berrante.messaging.campaigns.campaign import Campaign, ReplyMode, load, owned, told_of
 from berrante.messaging.campaigns.content import Content, Shares
 from berrante.messaging.campaigns.copying import copy
 from berrante.messaging.campaigns.editing import UNCHANGED, Unchanged, edited
@@ -18,17 +17,18 @@ from berrante.messaging.campaigns.files import drop_files, keep_files
 from berrante.messaging.campaigns.freezing import Plan, counts_by_reason
 from berrante.messaging.campaigns.jobs import rouse
 from berrante.messaging.campaigns.life import STEPS, IllegalMove, Move, Status, is_done_already
-from berrante.messaging.campaigns.models import campaign_entries, campaigns
+from berrante.messaging.campaigns.models import campaigns
 from berrante.messaging.campaigns.pace import Policy
-from berrante.messaging.campaigns.progress import CampaignProgress, count
+from berrante.messaging.campaigns.progress import CampaignProgress, count_with_the_list
 from berrante.messaging.campaigns.readiness import check_audience, check_automation, check_ways_out
 from berrante.messaging.campaigns.retrying import Retry, put_back
 from berrante.messaging.campaigns.storing import store
 from berrante.messaging.campaigns.winding_down import skip_pending, skip_queued
+from berrante.messaging.campaigns.zone_counts import forget_zones
 from berrante.messaging.clock import Clock, moment
 from berrante.messaging.endpoints.emitting import Told, emit, enqueue
 from berrante.messaging.endpoints.events import EventType
-from berrante.messaging.errors import Invalid, Missing
+from berrante.messaging.errors import Invalid, Missing, WrongState
 from berrante.messaging.fields import named
 from berrante.messaging.queues import Queues
 from berrante.messaging.quotas import admit_campaign
@@ -65,6 +65,7 @@ class Campaigns:
         rest_days: int | None = None,
         pace: object = None,
         reply_automation_id: UUID | None = None,
+        reply_automation_mode: ReplyMode = ReplyMode.INSTEAD,
     ) -> Campaign:
         """Make a draft, for a list of ``recipients``, a ``segment`` of contacts, or a file that is to come.
 
@@ -86,6 +87,7 @@ class Campaigns:
             "audience": Audience.checked(segment=segment, rest_days=rest_days).stored(),
             "pace": Policy.read(pace).stored(),
             "reply_automation_id": reply_automation_id,
+            "reply_automation_mode": reply_automation_mode.value,
             "status": Status.DRAFT.value,
         }
         async with self._database.tenant(organization_id) as connection:
@@ -130,6 +132,7 @@ class Campaigns:
         content: object = None,
         pace: object = None,
         reply_automation_id: UUID | Unchanged | None = UNCHANGED,
+        reply_automation_mode: ReplyMode | None = None,
     ) -> Campaign:
         """Change name, content, pace or automation, also of a running campaign: the next message is as they say.
 
@@ -139,6 +142,8 @@ class Campaigns:
             campaign = await owned(connection, organization_id, campaign_id, locked=True)
             values = edited(campaign, name=name, content=content, pace=pace)
             names = [each for each, _ in campaign.numbers]
+            if reply_automation_mode is not None:
+                values["reply_automation_mode"] = reply_automation_mode.value
             if not isinstance(reply_automation_id, Unchanged):
                 values["reply_automation_id"] = reply_automation_id
                 if reply_automation_id is not None:
@@ -146,6 +151,8 @@ class Campaigns:
             changed = update(campaigns).where(campaigns.c.id == campaign_id).values(**values, updated_at=func.now())
             await connection.execute(changed)
             (made,) = await load(connection, campaigns.c.id == campaign_id)
+            if (made.pace.zone, made.pace.zone_field) != (campaign.pace.zone, campaign.pace.zone_field):
+                await forget_zones(connection, campaign_id)
             if content is not None:
                 await check_ways_out(connection, organization_id, names, made.content)
                 await keep_files(connection, organization_id, campaign_id, made.content)
@@ -156,11 +163,11 @@ class Campaigns:
         return made
 
     async def delete(self, organization_id: UUID, campaign_id: UUID) -> None:
-        """Delete a draft, or one that ended before it wrote to anyone; what was sent is never deleted with it."""
+        """Delete a draft; what was started stays, and says so as a ``WrongState``."""
         async with self._database.tenant(organization_id) as connection:
             campaign = await owned(connection, organization_id, campaign_id, locked=True)
             if campaign.status is not Status.DRAFT:
-                raise IllegalMove(campaign_id, Move.CANCEL, campaign.status)
+                raise WrongState("campaign", campaign_id, state=campaign.status.value, needed="draft to be deleted")
             await drop_files(connection, organization_id, campaign_id, None, at=moment(self._clock()))
             await connection.execute(campaigns.delete().where(campaigns.c.id == campaign_id))
 
@@ -235,17 +242,7 @@ class Campaigns:
             campaign = await owned(connection, organization_id, campaign_id)
             if campaign.frozen_at is None:  # no batch may move from the list to the recipients while we count both
                 campaign = await owned(connection, organization_id, campaign_id, locked=True)
-            progress = await count(connection, campaign_id, at=moment(self._clock()))
-            is_whole = campaign.frozen_at is not None or campaign.status is Status.CANCELLED
-            if is_whole or campaign.audience.segment is not None:
-                return progress
-            # Who is in the list, and not yet frozen, is to be written to like the others.
-            rest = select(func.count()).where(
-                campaign_entries.c.campaign_id == campaign_id,
-                campaign_entries.c.position >= int(campaign.freeze_cursor or 0),
-            )
-            more: int = (await connection.execute(rest)).scalar_one()
-            return replace(progress, planned=progress.planned + more, pending=progress.pending + more)
+            return await count_with_the_list(connection, campaign, at=moment(self._clock()))
 
     async def audience(self, organization_id: UUID, campaign_id: UUID) -> dict[str, int]:
         """Count whom a start would take now (``planned``) and leave out, by reason. Raises ``Missing``."""

@@ -9,11 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.engine import Job
 from berrante.messaging.campaigns.campaign import Campaign, told_of
-from berrante.messaging.campaigns.expected_end import Rest, expected_end
+from berrante.messaging.campaigns.forecast import expectations, forecast
 from berrante.messaging.campaigns.life import Status
-from berrante.messaging.campaigns.models import campaign_days, campaign_recipients, campaigns
+from berrante.messaging.campaigns.models import campaign_recipients, campaigns
 from berrante.messaging.campaigns.pace import Policy
 from berrante.messaging.campaigns.progress import CampaignProgress, count
+from berrante.messaging.campaigns.rehearsal_scene import Pace
+from berrante.messaging.campaigns.zone_counts import groups_that_fit
 from berrante.messaging.contacts.models import contacts
 from berrante.messaging.endpoints.emitting import Told, emit, enqueue
 from berrante.messaging.endpoints.events import EventType
@@ -35,7 +37,7 @@ class Reactions:
     blocked: int = 0
 
 
-async def tell(database: Database, queues: Queues, job: Job, campaign: Campaign, *, now: datetime) -> bool:
+async def tell(database: Database, queues: Queues, job: Job, campaign: Campaign, *, now: datetime, pace: Pace) -> bool:
     """Count, if it is time, and store it; return whether the campaign was paused for how it goes."""
     took = timedelta(milliseconds=(campaign.counts or {}).get("counted_in_ms", 0))
     if campaign.counted_at is not None and now - campaign.counted_at < max(_EVERY, took * _SHARE):
@@ -45,9 +47,10 @@ async def tell(database: Database, queues: Queues, job: Job, campaign: Campaign,
         progress = await count(connection, campaign.id, at=now)
         reactions = await _reactions(connection, campaign)
         ended = (await connection.exec_driver_sql("SELECT clock_timestamp()")).scalar_one()
-        counts = progress.stored() | {"counted_in_ms": round((ended - begun).total_seconds() * 1_000)}
-        end = await _expected_end(connection, campaign, progress, now=now)
-        counts["expected_end"] = end.isoformat() if end is not None else None
+        groups = await groups_that_fit(connection, campaign, progress, now=now)
+        end = await forecast(connection, campaign, progress, groups, now=now, pace=pace)
+        counts = progress.stored() | expectations(groups, end)
+        counts["counted_in_ms"] = round((ended - begun).total_seconds() * 1_000)
         mine = update(campaigns).where(campaigns.c.id == campaign.id)
         await connection.execute(mine.values(counts=counts, counted_at=now))
         reason = trouble(progress, reactions, campaign.pace)
@@ -86,20 +89,6 @@ def trouble(progress: CampaignProgress, reactions: Reactions, policy: Policy) ->
         if limit is not None and number and number >= limit * tried:
             return f"{number} of {tried} who got it {what}, {_percent(limit)} or more"
     return None
-
-
-async def _expected_end(
-    connection: AsyncConnection, campaign: Campaign, progress: CampaignProgress, *, now: datetime
-) -> datetime | None:
-    policy = campaign.pace
-    today = now.astimezone(policy.own_zone).date()
-    d = campaign_days.c
-    names = [name for name, _ in campaign.numbers]
-    query = select(d.instance_id, d.written).where(d.instance_id.in_(names), d.day == today)
-    written = {row.instance_id: row.written for row in await connection.execute(query)}
-    rests = {name: Rest(open=counts.open, written=written.get(name, 0)) for name, counts in progress.by_number.items()}
-    begun = (campaign.started_at or now).astimezone(policy.own_zone).date()
-    return expected_end(rests, policy, now=now, begun=begun, rate_per_minute=progress.rate_per_minute)
 
 
 def _percent(share: float) -> str:

@@ -161,6 +161,7 @@ async def store(
             instance_id=message.instance_id,
             content=message.content,
             named=heard[message.id].automation_id,
+            others_follow=heard[message.id].others_follow,
         )
         for message in new
         if stands.has_automations and "group" not in message.content

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from berrante.messaging.campaigns.campaign import ReplyMode
 from berrante.web.api.shapes import Strict
 
 
@@ -21,6 +22,7 @@ class CampaignIn(Strict):
     rest_days: int | None = None
     pace: dict[str, Any] | None = None
     reply_automation_id: UUID | None = None
+    reply_automation_mode: ReplyMode = ReplyMode.INSTEAD
 
 
 class CampaignChange(Strict):
@@ -31,6 +33,7 @@ class CampaignChange(Strict):
     text: str | None = None
     pace: dict[str, Any] | None = None
     reply_automation_id: UUID | None = None
+    reply_automation_mode: ReplyMode | None = None
 
 
 class ScheduleIn(Strict):

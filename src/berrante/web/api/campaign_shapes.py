@@ -33,6 +33,7 @@ class CampaignOut(BaseModel):
     audience: dict[str, Any]
     pace: dict[str, Any]
     reply_automation_id: UUID | None
+    reply_automation_mode: str
     status: str
     reason: str | None
     legal: list[str]
@@ -146,10 +147,11 @@ class RehearsalOut(BaseModel):
 
 
 class AudienceOut(BaseModel):
-    """Whom a start would take now, and leave out by reason."""
+    """Whom a start would take now, and leave out by reason; ``lacking`` are planned, without what a text names."""
 
     planned: int
     excluded: dict[str, int]
+    lacking: dict[str, int]
 
 
 class AudienceTakenOut(AudienceOut):
@@ -189,6 +191,7 @@ def campaign_out(campaign: Campaign) -> CampaignOut:
         audience=campaign.audience.stored(),
         pace=campaign.pace.stored(),
         reply_automation_id=campaign.reply_automation_id,
+        reply_automation_mode=campaign.reply_automation_mode.value,
         status=campaign.status.value,
         reason=campaign.reason,
         legal=list(legal(campaign.status)),

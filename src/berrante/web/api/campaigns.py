@@ -6,8 +6,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 
+from berrante.messaging.campaigns import Campaign
 from berrante.messaging.campaigns.audience_file import take_file
-from berrante.messaging.campaigns.content import Content
 from berrante.messaging.campaigns.editing import UNCHANGED
 from berrante.messaging.campaigns.replies import change_settings, settings_of
 from berrante.messaging.campaigns.retrying import Retry
@@ -23,6 +23,7 @@ from berrante.web.api.campaign_bodies import (
     SettingsIn,
     TestIn,
 )
+from berrante.web.api.campaign_content import check_uploads, content_of
 from berrante.web.api.campaign_shapes import (
     AudienceOut,
     AudienceTakenOut,
@@ -41,7 +42,6 @@ from berrante.web.api.campaign_shapes import (
     rehearsal_out,
 )
 from berrante.web.api.csv_files import BODY, IN_MEMORY, LENGTH, received
-from berrante.web.api.uploads import check_upload
 from berrante.web.auth import CurrentKey
 from berrante.web.services import Services, services
 
@@ -52,8 +52,8 @@ router = APIRouter(tags=["campaigns"])
 async def create(request: Request, key: CurrentKey, body: CampaignIn) -> CampaignOut:
     """Make a draft; nothing is sent until it is started or scheduled."""
     of = services(request)
-    content = _content(body.text, body.content, needed=True)
-    await _check_uploads(of, key.organization_id, content)
+    content = content_of(body.text, body.content, needed=True)
+    await check_uploads(of, key.organization_id, content)
     made = await of.campaigns.create(
         organization_id=key.organization_id,
         instance_id=body.instance_id,
@@ -64,6 +64,7 @@ async def create(request: Request, key: CurrentKey, body: CampaignIn) -> Campaig
         rest_days=body.rest_days,
         pace=body.pace,
         reply_automation_id=body.reply_automation_id,
+        reply_automation_mode=body.reply_automation_mode,
     )
     return campaign_out(made)
 
@@ -103,18 +104,15 @@ async def put_settings(request: Request, key: CurrentKey, body: SettingsIn) -> S
 @router.get("/campaigns/{campaign_id}", summary="One campaign")
 async def show(request: Request, key: CurrentKey, campaign_id: UUID) -> CampaignOut:
     """Return a campaign with what was counted last; the ledger counts anew."""
-    found = await services(request).campaigns.get(key.organization_id, campaign_id)
-    if found is None:
-        raise Missing("campaign", campaign_id)
-    return campaign_out(found)
+    return campaign_out(await _found(services(request), key.organization_id, campaign_id))
 
 
 @router.patch("/campaigns/{campaign_id}", summary="Change a campaign")
 async def change(request: Request, key: CurrentKey, campaign_id: UUID, body: CampaignChange) -> CampaignOut:
     """Change name, content or pace, also while it runs."""
     of = services(request)
-    content = _content(body.text, body.content, needed=False)
-    await _check_uploads(of, key.organization_id, content)
+    content = content_of(body.text, body.content, needed=False)
+    await check_uploads(of, key.organization_id, content)
     changed = await of.campaigns.update(
         key.organization_id,
         campaign_id,
@@ -122,6 +120,7 @@ async def change(request: Request, key: CurrentKey, campaign_id: UUID, body: Cam
         content=content,
         pace=body.pace,
         reply_automation_id=(body.reply_automation_id if "reply_automation_id" in body.model_fields_set else UNCHANGED),
+        reply_automation_mode=body.reply_automation_mode,
     )
     return campaign_out(changed)
 
@@ -135,8 +134,8 @@ async def delete(request: Request, key: CurrentKey, campaign_id: UUID) -> None:
 @router.post("/campaigns/{campaign_id}/schedule", summary="Start later")
 async def schedule(request: Request, key: CurrentKey, campaign_id: UUID, body: ScheduleIn) -> CampaignOut:
     """Let it start by itself."""
-    moved = await services(request).campaigns.schedule(key.organization_id, campaign_id, start_at=body.start_at)
-    return campaign_out(moved)
+    of = services(request).campaigns
+    return campaign_out(await of.schedule(key.organization_id, campaign_id, start_at=body.start_at))
 
 
 @router.post("/campaigns/{campaign_id}/start", summary="Start now")
@@ -167,8 +166,7 @@ async def cancel(request: Request, key: CurrentKey, campaign_id: UUID) -> Campai
 async def retry(request: Request, key: CurrentKey, campaign_id: UUID, body: RetryIn | None = None) -> RetriedOut:
     """Make new attempts for recipients whose message failed."""
     which = Retry(code=body.code, in_doubt=body.in_doubt) if body else Retry()
-    number = await services(request).campaigns.retry(key.organization_id, campaign_id, which)
-    return RetriedOut(recipients=number)
+    return RetriedOut(recipients=await services(request).campaigns.retry(key.organization_id, campaign_id, which))
 
 
 @router.post("/campaigns/{campaign_id}/duplicate", status_code=201, summary="Copy as a draft")
@@ -189,12 +187,9 @@ async def preview(request: Request, key: CurrentKey, campaign_id: UUID, body: Pr
 @router.post("/campaigns/{campaign_id}/test", status_code=202, summary="Send it to oneself")
 async def send_test(request: Request, key: CurrentKey, campaign_id: UUID, body: TestIn) -> TestOut:
     """Send what a contact would get to a number of one's own; the campaign's counts do not change."""
-    campaign = await services(request).campaigns.get(key.organization_id, campaign_id)
-    if campaign is None:
-        raise Missing("campaign", campaign_id)
-    person = (
-        body if body.contact_id is not None or body.phone is not None else body.model_copy(update={"phone": body.to})
-    )
+    campaign = await _found(services(request), key.organization_id, campaign_id)
+    is_named = body.contact_id is not None or body.phone is not None
+    person = body if is_named else body.model_copy(update={"phone": body.to})
     rendered = await services(request).campaign_account.preview(
         key.organization_id, campaign_id, **person.model_dump(exclude={"to"})
     )
@@ -210,8 +205,7 @@ async def send_test(request: Request, key: CurrentKey, campaign_id: UUID, body: 
 @router.get("/campaigns/{campaign_id}/audience", summary="Whom it would write to")
 async def audience(request: Request, key: CurrentKey, campaign_id: UUID) -> AudienceOut:
     """Count whom a start would take now, and leave out by reason, without storing anything."""
-    counts = await services(request).campaigns.audience(key.organization_id, campaign_id)
-    return AudienceOut(planned=counts.pop("planned", 0), excluded=counts)
+    return AudienceOut(**await _audience(services(request), key.organization_id, campaign_id))
 
 
 @router.post(
@@ -236,9 +230,8 @@ async def upload_audience(
     with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as file:
         await received(request, file)
         taken = await take_file(of.database, key.organization_id, campaign_id, file, country=country)
-    counts = await of.campaigns.audience(key.organization_id, campaign_id)
-    planned = counts.pop("planned", 0)
-    return AudienceTakenOut(planned=planned, excluded=counts, rows=taken.rows, parameters=list(taken.parameters))
+    counts = await _audience(of, key.organization_id, campaign_id)
+    return AudienceTakenOut(**counts, rows=taken.rows, parameters=list(taken.parameters))
 
 
 @router.get("/campaigns/{campaign_id}/recipients", summary="Its recipients")
@@ -261,7 +254,9 @@ async def recipients(  # noqa: PLR0917  FastAPI passes them by name
 @router.get("/campaigns/{campaign_id}/progress", summary="Its progress, counted now")
 async def progress(request: Request, key: CurrentKey, campaign_id: UUID) -> dict[str, Any]:
     """Count every recipient anew: also of a campaign that is finished, whose receipts and answers still come."""
-    return (await services(request).campaigns.progress(key.organization_id, campaign_id)).stored()
+    of = services(request)
+    counted = await of.campaigns.progress(key.organization_id, campaign_id)
+    return counted.stored() | await of.campaign_account.expected(key.organization_id, campaign_id, counted)
 
 
 @router.get("/campaigns/{campaign_id}/ledger", summary="The account")
@@ -284,15 +279,13 @@ async def rehearse(
     return rehearsal_out(played, excluded)
 
 
-def _content(text: str | None, content: dict[str, object] | None, *, needed: bool) -> object:
-    if text is not None and content is not None:
-        raise Invalid("text", "and content are both given", remedy="give one of them")
-    if needed and text is None and content is None:
-        raise Invalid("text", "is missing", remedy="give text or content")
-    return text if content is None else content
+async def _found(of: Services, organization_id: UUID, campaign_id: UUID) -> Campaign:
+    if (found := await of.campaigns.get(organization_id, campaign_id)) is None:
+        raise Missing("campaign", campaign_id)
+    return found
 
 
-async def _check_uploads(of: Services, organization_id: UUID, content: object) -> None:
-    if content is not None:
-        for field, media_id in Content.read(content, organization_id=organization_id).uploads.items():
-            await check_upload(of.media, organization_id, media_id, field=field)
+async def _audience(of: Services, organization_id: UUID, campaign_id: UUID) -> dict[str, Any]:
+    counts = await of.campaigns.audience(organization_id, campaign_id)
+    lacking = await of.campaign_account.lacking(organization_id, campaign_id)
+    return {"planned": counts.pop("planned", 0), "excluded": counts, "lacking": lacking}

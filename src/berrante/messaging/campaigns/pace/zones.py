@@ -23,6 +23,17 @@ _BRAZIL: Final = {
 _SAO_PAULO: Final = "America/Sao_Paulo"
 
 
+def _digits_by_code() -> dict[str, int]:
+    found: dict[str, int] = {}
+    for prefix in TIMEZONE_DATA:
+        found[prefix[:2]] = max(found.get(prefix[:2], 0), len(prefix))
+    return found | {"55": 4}
+
+
+#: How many digits of a number tell its zone, by its first two; two, if they are not here.
+DIGITS_BY_CODE: Final = _digits_by_code()
+
+
 def zone_of(phone: str, *, given: object = None, otherwise: ZoneInfo) -> ZoneInfo:
     """Return the zone of a number of ``+`` and digits.
 
