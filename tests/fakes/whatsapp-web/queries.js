@@ -41,7 +41,7 @@ function found(server, usync, user) {
   const known = account ?? server.contactAt(digits);
   const jid = user.attrs.jid ?? `${digits}@s.whatsapp.net`;
   const wanted = children(child(usync, 'query'), 'devices').length > 0 || !asked;
-  if (!wanted) return node('user', [node('contact', undefined, { type: known ? 'in' : 'out' })], { jid });
+  if (!wanted) return node('user', [node('contact', undefined, { type: known && !server.faults.hides(digits) ? 'in' : 'out' })], { jid });
   const devices = account ? [{ id: '0' }, { id: String(account.deviceId), 'key-index': String(account.keyIndex) }] : known ? [{ id: '0' }] : [];
   const content = [node('devices', [node('device-list', devices.map(attrs => node('device', undefined, attrs)))])];
   // Without it a client finds no keys for a number that it knows by digits alone.
