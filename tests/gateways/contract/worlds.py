@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -243,22 +243,27 @@ class Baileys:
 
 
 @asynccontextmanager
-async def simulated(engines: Engines) -> AsyncIterator[World]:
-    async with Application.open(engines.settings(), latency_ms=5) as application, working(application):
+async def simulated(engines: Engines, *, works: bool = True) -> AsyncIterator[Simulated]:
+    """Open one; without ``works`` others have to do the work."""
+    async with (
+        Application.open(engines.settings(), latency_ms=5) as application,
+        working(application) if works else nullcontext(),
+    ):
         organization = await application.organizations.create("Acme")
         await application.instances.create(organization_id=organization.id, id="shop")
         yield Simulated(application=application, organization_id=organization.id)
 
 
 @asynccontextmanager
-async def cloud(engines: Engines) -> AsyncIterator[World]:
+async def cloud(engines: Engines, *, works: bool = True) -> AsyncIterator[Cloud]:
+    """Open one; without ``works`` others have to do the work."""
     fake = FakeGraph(app_secret="app-secret")
     fake.add_number(PHONE_NUMBER_ID, token="EAAtoken")
     async with (
         Application.open(engines.settings()) as application,
         served(fake.app) as graph_url,
         served(create_app(application)) as web_url,
-        working(application),
+        working(application) if works else nullcontext(),
     ):
         organization = await application.organizations.create("Acme")
         account = {"access_token": "EAAtoken", "base_url": graph_url, "business_account_id": "102290129340398"}
