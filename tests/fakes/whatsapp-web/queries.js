@@ -18,6 +18,8 @@ export function answer(server, account, iq) {
       return [node('list', children(first, 'user').map(({ attrs: { jid } }) => server.deviceAt(jid)?.bundle(jid) ?? node('user', [node('error', undefined, { code: '404' })], { jid })))];
     case 'usync get usync':
       return [node('usync', [node('list', children(child(first, 'list'), 'user').map(user => found(server, first, user)))], { sid: first.attrs.sid, index: '0', last: 'true' })];
+    case 'w:mex get query': // whatever it asks of limits: each client takes the part that it asked for
+      return server.limits && [node('result', Buffer.from(JSON.stringify({ data: server.limits })))];
     case 'w:m set media_conn':
       return [server.media.connection];
     case 'privacy get privacy':

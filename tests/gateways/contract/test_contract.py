@@ -38,9 +38,12 @@ async def test_what_we_send_is_seen_once_and_in_order_and_its_receipts_are_store
 
     assert await chat.screen() == ["one", "two", "three"]
     # Out of order and twice: a receipt never takes back what a later one said.
-    await world.tell(chat.contact, message, "read", "delivered", "read", "delivered")
+    await world.tell(chat.contact, message, *(["read", "delivered", "sent"] * 2))
     message = await chat.settled(last, "read")
-    assert message.attempts == 0
+    await chat.write("after them")
+    assert await chat.incoming(2) == ["Hello", "after them"]
+    message = await chat.message(last)
+    assert (message.status, message.attempts, message.read_at is not None) == ("read", 0, True)
 
 
 def kinds() -> list[object]:

@@ -213,6 +213,8 @@ class Baileys:
 
     async def tell(self, contact: str, message: Message, *statuses: str) -> None:
         for status in statuses:
+            if status == "sent":
+                continue  # of that only the server tells, in its answer
             kind = {"read": {"type": "read"}}.get(status, {})
             await self.whatsapp.order("tell", user=NUMBER, id=message.wire_id, **{"from": contact}, **kind)
 
