@@ -5,6 +5,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -141,13 +142,20 @@ async def migrated_template(postgres: EmbeddedPostgres) -> str:
     return _TEMPLATE
 
 
+@asynccontextmanager
+async def fresh_database(postgres: EmbeddedPostgres, template: str) -> AsyncIterator[str]:
+    """Make a database from a template for the time of the block."""
+    name = f"t{secrets.token_hex(6)}"
+    await _administer(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield postgres.url_of(name)
+    await _administer(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest_asyncio.fixture
 async def database_url(postgres: EmbeddedPostgres, migrated_template: str) -> AsyncIterator[str]:
     """A database of this test's own with all tables, empty."""
-    name = f"t{secrets.token_hex(6)}"
-    await _administer(postgres, f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
-    yield postgres.url_of(name)
-    await _administer(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    async with fresh_database(postgres, migrated_template) as url:
+        yield url
 
 
 async def _administer(postgres: EmbeddedPostgres, statement: str) -> None:

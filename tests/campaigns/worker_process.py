@@ -6,11 +6,17 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import SecretStr
+
+from berrante.app.encryption import cipher_of
 from berrante.app.options import worker_options
 from berrante.engine import BatchHandler, Connection, Handler, Job, Worker, WorkerOptions
 from berrante.engine.notices import JobCompleted, Notice
+from berrante.gateways.cloud import CloudGateway, Graph
+from berrante.gateways.media import FolderMediaStore
 from berrante.messaging import (
     outage,
     reconciler,
@@ -18,6 +24,7 @@ from berrante.messaging import (
 )
 from berrante.messaging.campaigns import handler as campaign_handler
 from berrante.messaging.campaigns import lane
+from berrante.messaging.cloud_numbers import CloudNumbers
 from berrante.messaging.handlers import batch_handlers, handlers
 from berrante.messaging.messages import receipts
 from berrante.messaging.outbound import claims, outcomes
@@ -26,6 +33,9 @@ from berrante.messaging.queues import QueueName, open_queues
 from berrante.settings import Settings
 from berrante.store import Database
 from tests.campaigns.whatsapp import Line
+
+if TYPE_CHECKING:
+    from berrante.gateways.protocol import Gateway
 
 #: Where a process can be killed, in the order in which a recipient's message comes by.
 STEPS: Final = (
@@ -48,13 +58,17 @@ WORKED: Final = {QueueName.CAMPAIGN: 2, QueueName.OUTBOUND: 8, QueueName.MESSAGE
 
 @dataclass(frozen=True, kw_only=True)
 class Orders:
-    """Where the process works, and after how many visits of which step it kills itself (None: it does not)."""
+    """Where the process works, and after how many visits of which step it kills itself (None: it does not).
+
+    With an ``encryption_key`` it sends over the Cloud API too, for numbers whose tokens the key opens.
+    """
 
     redis_url: str
     database_url: str
     prefix: str
     exchange: str
     resend_is_safe: bool = True
+    encryption_key: str | None = None
     die_at: str | None = None
     die_after: int = 1
 
@@ -118,13 +132,22 @@ def _lay(fuse: Fuse) -> None:
 
 
 async def _work(orders: Orders, fuse: Fuse) -> None:
-    database = Database(orders.database_url, pool_size=8)
+    settings = Settings(encryption_key=SecretStr(orders.encryption_key) if orders.encryption_key else None)
+    database = Database(orders.database_url, pool_size=8, cipher=cipher_of(settings))
     async with Connection.from_url(orders.redis_url) as connection:
         queues = open_queues(connection, prefix=orders.prefix)
+        gateways: dict[str, Gateway] = {
+            "simulator": Line(orders.exchange, resend_is_safe=orders.resend_is_safe, reached=fuse.reached),
+            "cloud": CloudGateway(
+                CloudNumbers(database, queues, clock=connection.now_ms),
+                FolderMediaStore(Path(orders.exchange).parent),
+                graph=_FusedGraph(fuse),
+            ),
+        }
         handle = handlers(
             database=database,
             queues=queues,
-            gateways={"simulator": Line(orders.exchange, resend_is_safe=orders.resend_is_safe, reached=fuse.reached)},
+            gateways=gateways,
             campaign_per_minute=60_000,
         )
         handle_many = batch_handlers(database=database, queues=queues, gateways={})
@@ -134,6 +157,20 @@ async def _work(orders: Orders, fuse: Fuse) -> None:
             QueueName.MESSAGE: _fused_batch(handle_many[QueueName.MESSAGE], fuse),
         }
         await asyncio.gather(*(_worker(name, fused[name], connection, orders, fuse).run() for name in WORKED))
+
+
+class _FusedGraph(Graph):
+    """Graph before its question and after its answer."""
+
+    def __init__(self, fuse: Fuse) -> None:
+        super().__init__()
+        self._fuse = fuse
+
+    async def post(self, *args: Any, **kwargs: Any) -> Any:
+        self._fuse.reached("claimed")
+        answer = await super().post(*args, **kwargs)
+        self._fuse.reached("answered")
+        return answer
 
 
 def _fused(handle: Handler, fuse: Fuse) -> Handler:

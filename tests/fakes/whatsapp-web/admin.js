@@ -9,6 +9,7 @@ const ORDERS = {
   '/admin/drop': (server, { user }) => server.account(user)?.connection?.drop(),
   '/admin/close': (server, { user, code }) => server.close(user, code),
   '/admin/notify': (server, { user, op, data }) => server.notify(user, op, data),
+  '/admin/limits': (server, { limits }) => void (server.limits = limits),
   '/admin/tells': (server, { tells }) => (server.tells = tells),
   '/admin/forget-files': server => server.media.forget(),
   '/admin/ledger': server => server.ledger.list(),

@@ -1,5 +1,5 @@
-// What goes wrong on order: each order is used up by as many messages (or requests to the media host) as it says.
-const KINDS = new Set(['no_ack', 'refuse', 'slow', 'drop_before', 'drop_after', 'media_refuse', 'media_drop']);
+// What goes wrong on order: each order is used up by as many messages (or requests to the media host, or questions for a contact) as it says.
+const KINDS = new Set(['no_ack', 'refuse', 'slow', 'drop_before', 'drop_after', 'media_refuse', 'media_drop', 'not_on_whatsapp']);
 
 export class Faults {
   #orders = [];
@@ -11,7 +11,12 @@ export class Faults {
   }
 
   take(contact) {
-    return this.#take(({ kind, contact: whose }) => !kind.startsWith('media_') && (!whose || whose === contact));
+    return this.#take(({ kind, contact: whose }) => !/^(media_|not_on_)/.test(kind) && (!whose || whose === contact));
+  }
+
+  /** Whether a client that asks for the contact is told that it has no WhatsApp. */
+  hides(contact) {
+    return this.#take(({ kind, contact: whose }) => kind === 'not_on_whatsapp' && whose === contact).kind !== undefined;
   }
 
   takeOfMedia() {

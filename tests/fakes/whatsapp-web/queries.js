@@ -18,6 +18,8 @@ export function answer(server, account, iq) {
       return [node('list', children(first, 'user').map(({ attrs: { jid } }) => server.deviceAt(jid)?.bundle(jid) ?? node('user', [node('error', undefined, { code: '404' })], { jid })))];
     case 'usync get usync':
       return [node('usync', [node('list', children(child(first, 'list'), 'user').map(user => found(server, first, user)))], { sid: first.attrs.sid, index: '0', last: 'true' })];
+    case 'w:mex get query': // whatever it asks of limits: each client takes the part that it asked for
+      return server.limits && [node('result', Buffer.from(JSON.stringify({ data: server.limits })))];
     case 'w:m set media_conn':
       return [server.media.connection];
     case 'privacy get privacy':
@@ -41,7 +43,7 @@ function found(server, usync, user) {
   const known = account ?? server.contactAt(digits);
   const jid = user.attrs.jid ?? `${digits}@s.whatsapp.net`;
   const wanted = children(child(usync, 'query'), 'devices').length > 0 || !asked;
-  if (!wanted) return node('user', [node('contact', undefined, { type: known ? 'in' : 'out' })], { jid });
+  if (!wanted) return node('user', [node('contact', undefined, { type: known && !server.faults.hides(digits) ? 'in' : 'out' })], { jid });
   const devices = account ? [{ id: '0' }, { id: String(account.deviceId), 'key-index': String(account.keyIndex) }] : known ? [{ id: '0' }] : [];
   const content = [node('devices', [node('device-list', devices.map(attrs => node('device', undefined, attrs)))])];
   // Without it a client finds no keys for a number that it knows by digits alone.

@@ -26,6 +26,8 @@ export class FakeWhatsApp {
   receipts = [];
   /** Whether contacts' phones tell that they got and read a message. */
   tells = true;
+  /** What clients that ask are told of writing to strangers; without it they get no answer that they understand. */
+  limits;
   #contacts = new Map();
   #written = new Map();
   #http = http.createServer((request, response) => administer(this, request, response));

@@ -6,6 +6,7 @@ import pytest
 
 from berrante.gateways.protocol import Action, Scope
 from berrante.messaging.queues import QueueName
+from tests.gateways.baileys.conftest import OpenSidecar, pair
 from tests.gateways.baileys.fake_whatsapp import NUMBER, FakeWhatsApp
 from tests.gateways.baileys.sidecar import Sidecar
 from tests.gateways.baileys.test_conversations import ANA, BENTO, incoming, outgoing
@@ -16,6 +17,8 @@ from tests.waiting import until
 LOCK = ("NotificationUserReachoutTimelockUpdate", "xwa2_notify_account_reachout_timelock")
 CAP = ("MessageCappingInfoNotification", "xwa2_notify_new_chat_messages_capping_info_update")
 FAR = "4000000000"
+#: As a client asks for them, rather than is told.
+ASKED_CAP, ASKED_LOCK = "xwa2_message_capping_info", "xwa2_fetch_account_reachout_timelock"
 
 
 async def told(made: Sidecar, whatsapp: FakeWhatsApp, what: tuple[str, str], *, stops: bool, **said: Any) -> None:
@@ -71,3 +74,42 @@ async def test_strangers_at_once_do_not_pass_the_quota_together(
 
     assert error.code == "new_chats_stopped"
     assert await whatsapp.texts() == ["the ninth"]
+
+
+async def test_limits_that_stand_are_read_as_the_number_connects(
+    open_sidecar: OpenSidecar, whatsapp: FakeWhatsApp, platform: Platform
+) -> None:
+    """WhatsApp tells of changes alone; what held before, a number has to ask for each time that it connects."""
+    cap = {"total_quota": 10, "used_quota": 9, "cycle_end_timestamp": FAR, "capping_status": "FIRST_WARNING"}
+    await whatsapp.order("limits", limits={ASKED_CAP: cap, ASKED_LOCK: {"is_active": False}})
+    async with open_sidecar() as made:
+        await pair(made, whatsapp, platform)
+        first = await limits(made, stops=True)
+        error = await refused(made, platform, to=BENTO)
+
+        await whatsapp.order("limits", limits={ASKED_CAP: cap | {"used_quota": 0}, ASKED_LOCK: {"is_active": False}})
+        await whatsapp.order("drop", user=NUMBER)
+        second = await limits(made, stops=False)
+        await made.until_state("open")
+        await made.gateway.send(outgoing(platform, made, "cold", to=BENTO))
+
+        await whatsapp.order("limits", limits={ASKED_LOCK: {"is_active": True, "time_enforcement_ends": FAR}})
+        await whatsapp.order("drop", user=NUMBER)
+        third = await limits(made, stops=True)
+
+    assert (first["quota"], first["used"], second["used"]) == (10, 9, 0)
+    assert error.code == "new_chats_stopped"
+    assert await whatsapp.texts() == ["cold"]
+    assert third["locked_until"] is not None
+
+
+async def limits(made: Sidecar, *, stops: bool) -> dict[str, Any]:
+    """Wait until the number's status shows whether strangers may be written to, and return all that it shows."""
+
+    async def shown() -> dict[str, Any] | None:
+        new_chats = (await made.sidecars.status("sales")).new_chats
+        return new_chats if new_chats is not None and new_chats["stopped"] is stops and new_chats["quota"] else None
+
+    found = await until(shown, timeout_s=30)
+    assert found is not None
+    return found

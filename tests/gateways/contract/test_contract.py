@@ -4,126 +4,128 @@ One suite over the simulator, the Cloud API (before the stand-in Graph) and Bail
 each with the whole product in front of it.
 """
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-from uuid import UUID
-
 import pytest
-import pytest_asyncio
 
-from berrante.gateways.protocol import TextContent
-from berrante.messaging.messages import Message
-from tests.gateways.baileys.conftest import installed
-from tests.gateways.contract.worlds import CONTACT, Engines, World, baileys, cloud, simulated
-from tests.waiting import until
+from berrante.engine.groups import Waits
+from berrante.gateways.protocol import Scope, TemplateContent
+from berrante.messaging.outbound.policy.holding import contact_hold
+from tests.gateways.contract.chats import DONE, new_chat
+from tests.gateways.contract.conftest import GATEWAYS
+from tests.gateways.contract.error_classes import CLASSES, Effect, ErrorClass
+from tests.gateways.contract.worlds import KIOSK, World
 
-__all__ = ["installed"]
-GATEWAYS = ["simulator", "cloud", "baileys"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-
-@pytest_asyncio.fixture(params=GATEWAYS)
-async def world(
-    request: pytest.FixtureRequest, redis_url: str, database_url: str, prefix: str, tmp_path: Path
-) -> AsyncIterator[World]:
-    """One number whose contact wrote once, so that it may be answered on every gateway."""
-    engines = Engines(redis_url=redis_url, database_url=database_url, prefix=prefix, folder=tmp_path)
-    match request.param:
-        case "baileys":
-            opened = baileys(engines, request.getfixturevalue("installed"))
-        case name:
-            opened = {"simulator": simulated, "cloud": cloud}[name](engines)
-    async with opened as made:
-        await made.write("Hello")
-        await incoming(made, 1)
-        yield made
-
-
-async def incoming(world: World, count: int) -> list[str]:
-    async def stored() -> list[str]:
-        listed = await world.application.messages.list(world.organization_id, 500)
-        found = [message.content["text"] for message in reversed(listed) if message.direction == "in"]
-        return found if len(found) >= count else []
-
-    return await until(stored, timeout_s=40)
-
-
-async def send(world: World, *texts: str) -> list[UUID]:
-    number = {"organization_id": world.organization_id, "instance_id": "shop", "to": f"+{CONTACT}"}
-    outbound = world.application.outbound
-    return [await outbound.send(**number, content=TextContent(body=text)) for text in texts]
-
-
-async def settled(world: World, message_id: UUID, *statuses: str) -> Message:
-    async def has_one() -> Message | None:
-        message = await world.application.messages.get(world.organization_id, message_id)
-        return message if message is not None and message.status.value in statuses else None
-
-    found = await until(has_one, timeout_s=60)
-    assert found is not None
-    return found
-
-
-DONE = ("sent", "delivered", "read")
+#: More often than anything is tried before the world recovers.
+ALWAYS = 1_000
 
 
 async def test_what_a_contact_writes_comes_in_once_and_in_order_however_often_it_is_delivered(world: World) -> None:
+    chat = await new_chat(world)
     for stored, (text, copies) in enumerate([("one", 1), ("two", 3), ("three", 2)], start=2):
-        await world.write(text, copies=copies)
-        await incoming(world, stored)
-    await world.write("the last")
+        await chat.write(text, copies=copies)
+        await chat.incoming(stored)
+    await chat.write("the last")
 
-    assert await incoming(world, 5) == ["Hello", "one", "two", "three", "the last"]
+    assert await chat.incoming(5) == ["Hello", "one", "two", "three", "the last"]
 
 
 async def test_what_we_send_is_seen_once_and_in_order_and_its_receipts_are_stored(world: World) -> None:
+    chat = await new_chat(world)
     for text in ("one", "two", "three"):
-        (last,) = await send(world, text)
-        message = await settled(world, last, *DONE)
+        (last,) = await chat.send(text)
+        message = await chat.settled(last, *DONE)
 
-    assert await world.screen() == ["one", "two", "three"]
+    assert await chat.screen() == ["one", "two", "three"]
     # Out of order and twice: a receipt never takes back what a later one said.
-    await world.tell(message, "read", "delivered", "read", "delivered")
-    message = await settled(world, last, "read")
-    assert message.attempts == 0
+    await world.tell(chat.contact, message, *(["read", "delivered", "sent"] * 2))
+    message = await chat.settled(last, "read")
+    await chat.write("after them")
+    assert await chat.incoming(2) == ["Hello", "after them"]
+    message = await chat.message(last)
+    assert (message.status, message.attempts, message.read_at is not None) == ("read", 0, True)
 
 
-async def test_what_is_refused_for_good_is_failed_and_the_next_goes_on(world: World) -> None:
-    await world.refuse()
-    (refused,) = await send(world, "refused")
-    await settled(world, refused, "failed")
-    (following,) = await send(world, "following")
+def kinds() -> list[object]:
+    """Return every class of errors of every gateway that has it."""
+    return [
+        pytest.param(gateway, kind, id=f"{gateway}-{code}")
+        for gateway in GATEWAYS
+        for kind in CLASSES
+        if (code := kind.code(gateway))
+    ]
 
-    await settled(world, following, *DONE)
-    assert await world.screen() == ["following"]
+
+@pytest.mark.parametrize(("opened", "kind"), kinds(), indirect=["opened"])
+async def test_an_error_stops_what_its_scope_names_and_no_more(world: World, kind: ErrorClass) -> None:
+    chat, beside = await new_chat(world, stranger=kind.stranger), await new_chat(world)
+    code = kind.code(world.name) or ""
+    lasts = kind.effect in {Effect.CHAT, Effect.NUMBER}
+    await world.refuse(code, to=chat.contact, count=ALWAYS if lasts else kind.times)
+    content = TemplateContent(name="offer", language="en") if kind.scope is Scope.TEMPLATE else "one"
+
+    (first,) = await chat.send(content)
+    if kind.effect is not Effect.AGAIN:
+        await chat.stopped(first, code)
+    (following,), (other,) = await chat.send("two"), await beside.send("beside")
+
+    if kind.effect is Effect.NUMBER:
+        lane = await world.application.queues.outbound.groups.stats("shop")
+        assert lane.why is Waits.REST
+        assert [(await beside.message(other)).status.value, await beside.screen()] == ["queued", []]
+    else:
+        await beside.settled(other, *DONE)
+    if kind.effect in {Effect.FAILED, Effect.ALONE}:
+        await chat.settled(following, *DONE)
+    contact = contact_hold((await chat.message(first)).contact_id)
+    assert await held(world, "shop") == {(contact if what == "contact" else what, only) for what, only in kind.holds}
+    assert await held(world, KIOSK) == (
+        set(kind.holds) if kind.scope is Scope.ACCOUNT and world.name == "cloud" else set()
+    )
+    if kind.effect is not Effect.AGAIN:  # or it would not be refused as often as it is to be
+        await world.recover()
+
+    message = await chat.settled(first, *(("failed",) if kind.effect is Effect.FAILED else DONE))
+    for chat_of, message_id in ((chat, following), (beside, other)):
+        assert (await chat_of.settled(message_id, *DONE)).attempts == 0
+    assert message.attempts == kind.charged
+    shown = {Effect.FAILED: ["two"], Effect.ALONE: ["two", shown_as(content)]}
+    assert await chat.screen() == shown.get(kind.effect, ["one", "two"])
+    assert await beside.screen() == ["beside"]
+    if kind.effect is Effect.FAILED:
+        assert message.failure_code == code
 
 
-async def test_what_is_held_uses_no_attempt_and_goes_out_once(world: World) -> None:
-    await world.hold()
-    sent = await send(world, "one", "two", "three")
-    messages = [await settled(world, message_id, *DONE) for message_id in sent]
+def shown_as(content: TemplateContent | str) -> str:
+    return content if isinstance(content, str) else content.name
 
-    assert await world.screen() == ["one", "two", "three"]
-    assert [message.attempts for message in messages] == [0, 0, 0]
+
+async def held(world: World, number: str) -> set[tuple[str, bool]]:
+    """Return what of a number is held in the database, and whether for campaigns alone."""
+    holds = await world.application.cloud_numbers.holds(world.organization_id, number)
+    return {(hold.what, hold.campaigns_only) for hold in holds}
 
 
 async def test_an_answer_that_is_lost_in_mid_send_shows_the_message_once(world: World) -> None:
-    await world.lose_answer()
-    sent = await send(world, "one", "two")
+    chat = await new_chat(world)
+    await world.lose_answer(chat.contact)
+    sent = await chat.send("one", "two")
 
     for message_id in sent:
-        await settled(world, message_id, *DONE)
-    assert await world.screen() == ["one", "two"]
+        await chat.settled(message_id, *DONE)
+    assert await chat.screen() == ["one", "two"]
 
 
 async def test_what_stands_between_is_killed_and_nothing_is_lost_or_seen_twice(world: World) -> None:
-    sent = await send(world, *(f"out {number}" for number in range(4)))
+    chat = await new_chat(world)
+    sent = await chat.send(*(f"out {number}" for number in range(4)))
     for number in range(4):
-        await world.write(f"in {number}")
+        await chat.write(f"in {number}")
     await world.kill()
-    sent += await send(world, "out 4")
-    await world.write("in 4")
+    sent += await chat.send("out 4")
+    await chat.write("in 4")
 
     for message_id in sent:
-        await settled(world, message_id, *DONE)
-    assert await world.screen() == [f"out {number}" for number in range(5)]
-    assert await incoming(world, 6) == ["Hello", *(f"in {number}" for number in range(5))]
+        await chat.settled(message_id, *DONE)
+    assert await chat.screen() == [f"out {number}" for number in range(5)]
+    assert await chat.incoming(6) == ["Hello", *(f"in {number}" for number in range(5))]

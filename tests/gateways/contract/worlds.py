@@ -1,10 +1,10 @@
-"""The whole product on one number of each gateway, with the contact on the other side, who keeps what was seen."""
+"""The whole product on one number of each gateway, with contacts on the other side, who keep what they saw."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -13,66 +13,62 @@ from pydantic import SecretStr
 from berrante.app import Application
 from berrante.fakes.graph import FakeGraph, Fault
 from berrante.gateways.baileys.installation import Installed
-from berrante.gateways.protocol import Action, InDoubt, Receipt, ReceiptStatus, Scope, SendError
+from berrante.gateways.protocol import InDoubt, Receipt, ReceiptStatus
+from berrante.gateways.refusals import refusal
 from berrante.messaging.messages import Message
-from berrante.settings import BaileysSettings, Settings
-from berrante.store.encryption import new_key
+from berrante.settings import BaileysSettings
 from berrante.web.app import create_app
-from tests.app.process import settings_for, working
+from tests.app.process import working
 from tests.cloud.serving import served
 from tests.connections.tls import certificates
 from tests.gateways.baileys.fake_whatsapp import NUMBER, fake_whatsapp
 from tests.gateways.baileys.fake_whatsapp import FakeWhatsApp as Web
 from tests.gateways.baileys.sidecar import TOKEN, Sidecar, sidecar
+from tests.gateways.contract.engines import Engines
+from tests.waiting import until
 
-CONTACT = "5511999990001"
 PHONE_NUMBER_ID = "106540352242922"
 BASE = {"instance_id": "shop"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Engines:
-    """What a world is built on."""
-
-    redis_url: str
-    database_url: str
-    prefix: str
-    folder: Path
-
-    def settings(self, **more: Any) -> Settings:
-        given = {"redis_url": self.redis_url, "database_url": self.database_url, "prefix": self.prefix}
-        settings = settings_for(**given, data_dir=self.folder, encryption_key=SecretStr(new_key()), **more)
-        quick = settings.message.model_copy(update={"backoff_delay_ms": 20, "attempts": 30})
-        return settings.model_copy(update={"message": quick})
+#: Another number of the account; it never sends.
+KIOSK = "kiosk"
+#: By which close code WhatsApp puts a number into a state that it does not leave by itself.
+CLOSED = {"elsewhere": 440, "logged_out": 401, "banned": 403}
+#: For how long strangers may not be written to, at least a second of it.
+LOCKED_S = 2
 
 
 class World(Protocol):
-    """One number and its contact."""
+    """One number and its contacts, who are named by their digits."""
 
+    name: str
     application: Application
     organization_id: UUID
 
-    async def write(self, text: str, *, copies: int = 1) -> None:
-        """Let the contact write; what it wrote is delivered so many times."""
+    async def meet(self, contact: str) -> None:
+        """Have a person with WhatsApp."""
         ...
 
-    async def screen(self) -> list[str]:
+    async def write(self, contact: str, text: str, *, copies: int = 1) -> None:
+        """Let a contact write; what it wrote is delivered so many times."""
+        ...
+
+    async def screen(self, contact: str) -> list[str]:
         """Return what the contact saw: a message that came twice stands there twice, unless a phone shows it once."""
         ...
 
-    async def refuse(self) -> None:
-        """Let WhatsApp refuse the next message for good."""
+    async def refuse(self, code: str, *, to: str, count: int = 1) -> None:
+        """Let WhatsApp refuse the next messages to the contact with this code, or whatever the gateway names so."""
         ...
 
-    async def hold(self) -> None:
-        """Let WhatsApp refuse the next message for a moment, for no fault of the message."""
-        ...
-
-    async def lose_answer(self) -> None:
+    async def lose_answer(self, to: str) -> None:
         """Let the contact see the next message, and the link break before WhatsApp's answer."""
         ...
 
-    async def tell(self, message: Message, *statuses: str) -> None:
+    async def recover(self) -> None:
+        """End whatever goes wrong: what was ordered, and what rests because of it."""
+        ...
+
+    async def tell(self, contact: str, message: Message, *statuses: str) -> None:
         """Let the contact's phone tell these of a message, in this order."""
         ...
 
@@ -81,33 +77,41 @@ class World(Protocol):
         ...
 
 
+async def ended(application: Application, organization_id: UUID) -> None:
+    """End all holds of the number, as a person does who mended their cause, and wake what rests for less long."""
+    await application.cloud_numbers.release(organization_id, "shop")
+    await application.waker.wake(organization_id, ["shop"])
+
+
 @dataclass(kw_only=True)
 class Simulated:
     application: Application
     organization_id: UUID
+    name: str = "simulator"
 
-    async def write(self, text: str, *, copies: int = 1) -> None:
+    async def meet(self, contact: str) -> None:
+        """Everybody has WhatsApp."""
+
+    async def write(self, contact: str, text: str, *, copies: int = 1) -> None:
         number = {"organization_id": self.organization_id} | BASE
-        written = self.application.simulator.write(**number, sender=f"+{CONTACT}", text=text)
+        written = self.application.simulator.write(**number, sender=f"+{contact}", text=text)
         for _ in range(copies - 1):
             await self.application.intake([written])
 
-    async def screen(self) -> list[str]:
-        seen = self.application.simulator.ledger.get(("shop", f"+{CONTACT}"), [])
-        return [each.body for each in seen]
+    async def screen(self, contact: str) -> list[str]:
+        return [each.body for each in self.application.simulator.ledger.get(("shop", f"+{contact}"), [])]
 
-    async def refuse(self) -> None:
-        error = SendError("no", scope=Scope.MESSAGE, action=Action.DROP, code="131051")
-        self.application.simulator.fail_next(error)
+    async def refuse(self, code: str, *, to: str, count: int = 1) -> None:
+        self.application.simulator.fail_next(refusal(code), count, to=f"+{to}")
 
-    async def hold(self) -> None:
-        error = SendError("slow", scope=Scope.NUMBER, action=Action.HOLD, code="130429", retry_after_ms=100)
-        self.application.simulator.fail_next(error)
+    async def lose_answer(self, to: str) -> None:
+        self.application.simulator.fail_next(InDoubt("no answer"), to=f"+{to}", shown=True)
 
-    async def lose_answer(self) -> None:
-        self.application.simulator.fail_next(InDoubt("no answer"), shown=True)
+    async def recover(self) -> None:
+        self.application.simulator.recover()
+        await ended(self.application, self.organization_id)
 
-    async def tell(self, message: Message, *statuses: str) -> None:
+    async def tell(self, contact: str, message: Message, *statuses: str) -> None:
         for status in statuses:
             receipt = Receipt(
                 organization_id=self.organization_id,
@@ -127,31 +131,37 @@ class Cloud:
     application: Application
     organization_id: UUID
     fake: FakeGraph
+    name: str = "cloud"
 
-    async def write(self, text: str, *, copies: int = 1) -> None:
+    async def meet(self, contact: str) -> None:
+        """Everybody has WhatsApp."""
+
+    async def write(self, contact: str, text: str, *, copies: int = 1) -> None:
         self.fake.webhooks.manners.repeat = copies
-        self.fake.write(PHONE_NUMBER_ID, sender=CONTACT, text=text)
+        self.fake.write(PHONE_NUMBER_ID, sender=contact, text=text)
 
-    async def screen(self) -> list[str]:
-        return [each.content["body"] for each in self.fake.world.seen(PHONE_NUMBER_ID, CONTACT)]
+    async def screen(self, contact: str) -> list[str]:
+        seen = [each.content for each in self.fake.world.seen(PHONE_NUMBER_ID, contact)]
+        return [content.get("body") or content["name"] for content in seen]
 
-    async def refuse(self) -> None:
-        self.fake.fail_next(131051)
+    async def refuse(self, code: str, *, to: str, count: int = 1) -> None:
+        self.fake.fail_next(int(code), count, to=to)
 
-    async def hold(self) -> None:
-        self.fake.fail_next(130429)
+    async def lose_answer(self, to: str) -> None:
+        self.fake.break_next(Fault.LOST_ANSWER, to=to)
 
-    async def lose_answer(self) -> None:
-        self.fake.break_next(Fault.LOST_ANSWER)
+    async def recover(self) -> None:
+        self.fake.orders.clear()
+        await ended(self.application, self.organization_id)
 
-    async def tell(self, message: Message, *statuses: str) -> None:
+    async def tell(self, contact: str, message: Message, *statuses: str) -> None:
         for status in statuses:
             self.fake.status(
                 PHONE_NUMBER_ID,
                 id=message.provider_id,
                 status=status,
                 timestamp=str(self.fake.world.clock() // 1_000),
-                recipient_id=CONTACT,
+                recipient_id=contact,
             )
 
     async def kill(self) -> None:
@@ -164,56 +174,107 @@ class Baileys:
     organization_id: UUID
     whatsapp: Web
     made: Sidecar
+    name: str = "baileys"
 
-    async def write(self, text: str, *, copies: int = 1) -> None:
-        await self.whatsapp.write(CONTACT, text, copies=copies)
+    async def meet(self, contact: str) -> None:
+        await self.whatsapp.contacts(contact)
 
-    async def screen(self) -> list[str]:
-        return await self.whatsapp.texts(CONTACT)
+    async def write(self, contact: str, text: str, *, copies: int = 1) -> None:
+        await self.whatsapp.write(contact, text, copies=copies)
 
-    async def refuse(self) -> None:
-        await self.whatsapp.fault("refuse", code="400")
+    async def screen(self, contact: str) -> list[str]:
+        return await self.whatsapp.texts(contact)
 
-    async def hold(self) -> None:
-        await self.whatsapp.fault("drop_before")
+    async def refuse(self, code: str, *, to: str, count: int = 1) -> None:
+        match code:
+            case "elsewhere" | "logged_out" | "banned":
+                await self.whatsapp.order("close", user=NUMBER, code=CLOSED[code])
+                await self.made.until_state(code, "shop")
+            case "new_chats_stopped":
+                await self._lock(is_active=True, time_enforcement_ends=str(int(time.time()) + LOCKED_S))
+            case "link_dropped":
+                await self.whatsapp.fault("drop_before", contact=to)
+            case "not_on_whatsapp":
+                await self.whatsapp.fault(code, contact=to, count=count)
+            case _:
+                await self.whatsapp.fault("refuse", code=code, contact=to, count=count)
 
-    async def lose_answer(self) -> None:
-        await self.whatsapp.fault("drop_after")
+    async def lose_answer(self, to: str) -> None:
+        await self.whatsapp.fault("drop_after", contact=to)
 
-    async def tell(self, message: Message, *statuses: str) -> None:
+    async def recover(self) -> None:
+        await self.whatsapp.order("recover")
+        status = await self.made.sidecars.status("shop")
+        if status.new_chats and status.new_chats["stopped"]:
+            await self._lock(is_active=False)
+        if status.state in CLOSED:
+            await self.connect()
+        await ended(self.application, self.organization_id)
+
+    async def tell(self, contact: str, message: Message, *statuses: str) -> None:
         for status in statuses:
+            if status == "sent":
+                continue  # of that only the server tells, in its answer
             kind = {"read": {"type": "read"}}.get(status, {})
-            await self.whatsapp.order("tell", user=NUMBER, id=message.wire_id, **{"from": CONTACT}, **kind)
+            await self.whatsapp.order("tell", user=NUMBER, id=message.wire_id, **{"from": contact}, **kind)
 
     async def kill(self) -> None:
         await self.made.kill()
         await self.made.ready()
 
+    async def connect(self) -> None:
+        """Connect the number, or pair it if nothing opens it any more, and wait until it is open."""
+        await self.made.sidecars.connect("shop", organization_id=self.organization_id)
+        async with asyncio.timeout(60):
+            async for status in self.made.sidecars.watch("shop"):
+                if status.qr:
+                    await self.whatsapp.scan(status.qr)
+                if status.state == "open":
+                    break
+
+    async def _lock(self, **said: Any) -> None:
+        """Let WhatsApp say that strangers may, or may not, be written to, and wait until the number knows."""
+        op, name = "NotificationUserReachoutTimelockUpdate", "xwa2_notify_account_reachout_timelock"
+        await self.whatsapp.order("notify", user=NUMBER, op=op, data={name: said})
+
+        async def is_told() -> bool:
+            told = (await self.made.sidecars.status("shop")).new_chats
+            return told is not None and told["stopped"] is said["is_active"]
+
+        await until(is_told, timeout_s=20)
+
 
 @asynccontextmanager
-async def simulated(engines: Engines) -> AsyncIterator[World]:
-    async with Application.open(engines.settings(), latency_ms=5) as application, working(application):
+async def simulated(engines: Engines, *, works: bool = True) -> AsyncIterator[Simulated]:
+    """Open one; without ``works`` others have to do the work."""
+    async with (
+        Application.open(engines.settings(), latency_ms=5) as application,
+        working(application) if works else nullcontext(),
+    ):
         organization = await application.organizations.create("Acme")
         await application.instances.create(organization_id=organization.id, id="shop")
         yield Simulated(application=application, organization_id=organization.id)
 
 
 @asynccontextmanager
-async def cloud(engines: Engines) -> AsyncIterator[World]:
+async def cloud(engines: Engines, *, works: bool = True) -> AsyncIterator[Cloud]:
+    """Open one; without ``works`` others have to do the work."""
     fake = FakeGraph(app_secret="app-secret")
     fake.add_number(PHONE_NUMBER_ID, token="EAAtoken")
     async with (
         Application.open(engines.settings()) as application,
         served(fake.app) as graph_url,
         served(create_app(application)) as web_url,
-        working(application),
+        working(application) if works else nullcontext(),
     ):
         organization = await application.organizations.create("Acme")
-        secrets = {"app_secret": "app-secret", "verify_token": "verify", "phone_number_id": PHONE_NUMBER_ID}
-        await application.instances.create(organization_id=organization.id, id="shop", gateway="cloud", **secrets)
-        await application.cloud_numbers.connect(
-            organization_id=organization.id, instance_id="shop", access_token="EAAtoken", base_url=graph_url
-        )
+        account = {"access_token": "EAAtoken", "base_url": graph_url, "business_account_id": "102290129340398"}
+        for number in ("shop", KIOSK):
+            secrets = {"app_secret": "app-secret", "verify_token": "verify"}
+            secrets["phone_number_id"] = PHONE_NUMBER_ID if number == "shop" else "106540352242923"
+            of = {"organization_id": organization.id}
+            await application.instances.create(**of, id=number, gateway="cloud", **secrets)
+            await application.cloud_numbers.connect(**of, instance_id=number, **account)
         fake.webhooks.url = f"{web_url}/webhooks/whatsapp/shop"
         async with fake.delivering():
             yield Cloud(application=application, organization_id=organization.id, fake=fake)
@@ -230,14 +291,8 @@ async def baileys(engines: Engines, installed: Installed) -> AsyncIterator[World
         ) as application,
         working(application),
     ):
-        await whatsapp.contacts(CONTACT)
         organization = await application.organizations.create("Acme")
         await application.instances.create(organization_id=organization.id, id="shop", gateway="baileys")
-        await made.sidecars.connect("shop", organization_id=organization.id)
-        async with asyncio.timeout(60):
-            async for status in made.sidecars.watch("shop"):
-                if status.qr:
-                    await whatsapp.scan(status.qr)
-                if status.state == "open":
-                    break
-        yield Baileys(application=application, organization_id=organization.id, whatsapp=whatsapp, made=made)
+        world = Baileys(application=application, organization_id=organization.id, whatsapp=whatsapp, made=made)
+        await world.connect()
+        yield world
