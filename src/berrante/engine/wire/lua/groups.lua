@@ -2,7 +2,8 @@
   Groups: which group's job is next, decided in one place for every script that mentions open_groups.
 
   Nothing here looks at all groups. A group that may run is in the ring, by virtual start (start-time fair queueing:
-  it is served at its start, and comes back 1/weight later); one that only time keeps out is in `later`, by the
+  it is served at its start, and comes back 1/weight later; those that come at one virtual time are a tiny step apart,
+  so that they go in the order in which they came, and not by name); one that only time keeps out is in `later`, by the
   millisecond when it may run; one that is empty, paused or at its concurrency is in neither.
 
   KEYS are computed from the queue's prefix, `groups:` + ...
@@ -24,10 +25,10 @@
     marker         zset    as BullMQ's, but only for workers that know groups: a Node worker never takes this bell
 ]]
 local function open_groups(base, now, fallback)
-  local CLASS, MIDDLE = 4294967296, 2147483648
+  local CLASS, MIDDLE, STEP = 4294967296, 2147483648, 2 ^ -32
   local at = base .. "groups:"
   local ring, later, served, held, slots = at .. "ring", at .. "later", at .. "served", at .. "held", at .. "slots"
-  local known, default, limited, began, slotted, rang, soonest = {}, nil, nil, nil, nil, nil, nil
+  local known, order, default, limited, began, slotted, rang, soonest, came = {}, {}, nil, nil, nil, nil, nil, nil, nil
   -- Written together in the end, each in one command.
   local left, emptied, written, unpaced = {}, {}, {}, {}
   -- What group_turns.lua needs too. `count` is by how much more jobs wait; `taken` lists job ids and their groups;
@@ -50,14 +51,15 @@ local function open_groups(base, now, fallback)
     local limits, paused = limits_of(id)
     local said = packed and cmsgpack.unpack(packed) or {}
     pace = pace and cmsgpack.unpack(pace)
-    known[id] = {
+    local group = {
       id = id, jobs = at .. "jobs:" .. id, paused = paused, concurrency = limits.c, gap = limits.g or 0,
       burst = limits.b or 1, jitter = limits.j or 0, weight = limits.w or 1, floor = limits.f or 0.1,
       packed = packed, has_pace = pace,
       active = said[1] or 0, waits = said[2] or 0, place = said[3] or "", next = said[4] or pace and pace[1] or 0,
       rest = said[5] or pace and pace[2] or 0, turns = said[6] or 0, tail = said[7] or 0, head = said[8] or 0,
     }
-    return known[id]
+    known[id], order[#order + 1] = group, group
+    return group
   end
 
   -- Reads many groups at once, so that open() finds them.
@@ -135,7 +137,9 @@ local function open_groups(base, now, fallback)
       rcall("ZADD", later, due, id)
       if not soonest or due < soonest then soonest = due end
     elseif to == "r" and was ~= "r" and not finish then
-      rcall("ZADD", ring, math.max(groups.time(), tonumber(rcall("ZSCORE", served, id) or 0)), id)
+      came = (came or rcall("ZCARD", ring)) + 1 -- behind those that came before, and before all second turns
+      local start = groups.time() + came * STEP
+      rcall("ZADD", ring, math.max(start, tonumber(rcall("ZSCORE", served, id) or 0)), id)
       rang = true
     end
     return to == "r"
@@ -248,7 +252,7 @@ local function open_groups(base, now, fallback)
 
   -- Places all groups that were touched: before anything is taken, and before the end.
   function groups.settle()
-    for _, group in pairs(known) do
+    for _, group in ipairs(order) do
       if group.moved then groups.place(group) end
     end
   end
@@ -283,7 +287,7 @@ local function open_groups(base, now, fallback)
   function groups.close(quiet)
     groups.settle()
     if #groups.taken > 0 then rcall("HSET", held, unpack(groups.taken)) end
-    for _, group in pairs(known) do
+    for _, group in ipairs(order) do
       if group.dirty then keep(group) end
     end
     if #written > 0 then rcall("HSET", at .. "states", unpack(written)) end
