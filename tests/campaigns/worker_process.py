@@ -20,7 +20,7 @@ from berrante.messaging.campaigns import handler as campaign_handler
 from berrante.messaging.campaigns import lane
 from berrante.messaging.handlers import batch_handlers, handlers
 from berrante.messaging.messages import receipts
-from berrante.messaging.outbound import claims
+from berrante.messaging.outbound import claims, outcomes
 from berrante.messaging.outbound.policy import steps
 from berrante.messaging.queues import QueueName, open_queues
 from berrante.settings import Settings
@@ -110,7 +110,7 @@ def _lay(fuse: Fuse) -> None:
         (campaign_handler.CampaignHandler, "_after", "committed, without jobs", fuse.before),
         (campaign_handler.CampaignHandler, "_after", "jobs added", fuse.after),
         (claims, "claim", "claimed, not committed", fuse.after),
-        (claims, "became", "outcome not committed", fuse.after),
+        (outcomes, "emit_all", "outcome not committed", fuse.after),
         (receipts, "apply", "receipt not committed", fuse.after),
     )
     for where, name, step, how in places:

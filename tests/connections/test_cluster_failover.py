@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -101,16 +102,27 @@ class Flow:
             if await reader.exists(self.queue.keys.job(job_id)):
                 self.safe.append(job_id)
 
-    async def more(self, number: int, adding: "asyncio.Task[None]") -> None:
+    async def more(self, number: int) -> None:
         """Wait until so many more jobs were added and done."""
         wanted = len(self.safe) + number
+        await until(lambda: len(self.safe) >= wanted and len(self.runs) >= wanted, timeout_s=30)
 
-        def are_done() -> bool:
-            if adding.done():
-                adding.result()
-            return len(self.safe) >= wanted and len(self.runs) >= wanted
 
-        await until(are_done, timeout_s=30)
+async def ask_to_take_over(replica: Node) -> None:
+    """Ask a replica, as an operator does: the primary stops writes until the replica has all, then steps down.
+
+    Valkey gives such a failover up after 5 s; on a machine that was busy in that moment it is asked again.
+    """
+    for _ in range(5):
+        await replica.client.execute_command("CLUSTER FAILOVER")
+
+        async def is_primary() -> bool:
+            return bytes((await replica.client.execute_command("ROLE"))[0]) == b"master"
+
+        with suppress(TimeoutError):
+            await until(is_primary, timeout_s=6)
+            return
+    raise AssertionError(await replica.client.execute_command("CLUSTER NODES"))
 
 
 @pytest.mark.parametrize("how", ["killed", "asked"])
@@ -120,23 +132,20 @@ async def test_a_replica_takes_over_and_nothing_that_it_had_is_lost(server_folde
         other = next(node for node in shards.nodes if node is not primary)
         replica = await shards.add_replica(primary)
         async with Connection.from_url(shards.url(CELL), socket_timeout_s=3) as connection:
-            flow, probe = Flow(connection, replica), Probe()
+            flow = Flow(connection, replica)
             options = WorkerOptions(concurrency=4, lock_ms=2_000, stalled_interval_ms=500)
-            async with working("q", flow.handle, connection, options, prefix=PREFIX, probe=probe):
-                adding = asyncio.create_task(flow.add())
-                await flow.more(50, adding)
-                if how == "killed":
-                    await primary.kill()
-                else:  # an operator's: the primary stops writes until the replica has all, then steps down
-                    await replica.client.execute_command("CLUSTER FAILOVER")
+            async with working("q", flow.handle, connection, options, prefix=PREFIX):
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(flow.add())
+                    await flow.more(50)
+                    await (primary.kill() if how == "killed" else ask_to_take_over(replica))
 
-                async def has_taken_over() -> bool:
-                    return await shards.server_of(CELL, asked=other) == replica.shown
+                    async def has_taken_over() -> bool:
+                        return await shards.server_of(CELL, asked=other) == replica.shown
 
-                await until(has_taken_over, timeout_s=30)
-                await flow.more(50, adding)
-                flow.is_over = True
-                await adding
+                    await until(has_taken_over, timeout_s=30)
+                    await flow.more(50)
+                    flow.is_over = True
 
                 async def all_is_done() -> bool:
                     counts = await flow.queue.counts()

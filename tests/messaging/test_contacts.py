@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from berrante.messaging.campaigns.models import campaign_entries
 from berrante.messaging.contacts import Consent, Contact, Contacts, Evidence, Refusal, Search
-from berrante.messaging.contacts.consent import refusal
+from berrante.messaging.contacts.consent import Addressed, refusals
 from berrante.messaging.contacts.models import contacts as table
 from berrante.messaging.contacts.store import Writer, remember, remember_all
 from berrante.messaging.errors import Invalid, Missing, Taken, WrongState
@@ -36,7 +36,8 @@ async def _made(platform: Platform, address: str = "+5511987654321", **more: obj
 
 async def _refusal(platform: Platform, contact_id: UUID, origin: Origin) -> Refusal | None:
     async with platform.database.begin() as connection:
-        return await refusal(connection, organization_id=platform.organization.id, contact_id=contact_id, origin=origin)
+        (found,) = await refusals(connection, [Addressed(platform.organization.id, contact_id, origin)])
+        return found
 
 
 async def test_a_contact_is_made_and_found(platform: Platform) -> None:

@@ -5,12 +5,27 @@ A person is an address: what holds for it holds at every number of the organizat
 
 import enum
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, case, delete, exists, func, insert, literal, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Row,
+    Uuid,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,8 +39,16 @@ from berrante.store import new_id
 
 _LONGEST_TEXT: Final = 2_000
 # Made once: every send asks it.
-_STATE: Final = select(contacts.c.erased_at, contacts.c.blocked_at, contacts.c.consent, contacts.c.suppressed_at).where(
-    contacts.c.organization_id == bindparam("of"), contacts.c.id == bindparam("own_id")
+_STATES: Final = select(
+    contacts.c.organization_id,
+    contacts.c.id,
+    contacts.c.erased_at,
+    contacts.c.blocked_at,
+    contacts.c.consent,
+    contacts.c.suppressed_at,
+).where(
+    contacts.c.organization_id == func.any(bindparam("of", type_=ARRAY(Uuid))),
+    contacts.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid))),
 )
 #: The contact stopped this business' marketing messages.
 #: https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes
@@ -81,15 +104,30 @@ _REASONS: Final = {
 }
 
 
-async def refusal(
-    connection: AsyncConnection, *, organization_id: UUID, contact_id: UUID, origin: Origin
-) -> Refusal | None:
-    """Return why a message of this origin must not be sent to the contact; None if it may be.
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """Whom a message goes to, and what it comes from."""
 
-    Call it in the transaction that claims the message, after the message is locked: an opt-out that was answered before
-    is seen here. It takes no lock. Replies and automations reach people who opted out of campaigns.
+    organization_id: UUID
+    contact_id: UUID
+    origin: Origin
+
+
+async def refusals(connection: AsyncConnection, addressed: Sequence[Addressed]) -> list[Refusal | None]:
+    """Return why each of these must not be sent; None for those that may be.
+
+    Call it in the transaction that claims the messages, after they are locked: an opt-out that was answered before is
+    seen here. It takes no lock. Replies and automations reach people who opted out of campaigns.
     """
-    row = (await connection.execute(_STATE, {"of": organization_id, "own_id": contact_id})).one_or_none()
+    if not addressed:
+        return []
+    of, ids = {each.organization_id for each in addressed}, {each.contact_id for each in addressed}
+    rows = await connection.execute(_STATES, {"of": list(of), "ids": list(ids)})
+    states = {(row.organization_id, row.id): row for row in rows}
+    return [_refusal(states.get((each.organization_id, each.contact_id)), each.origin) for each in addressed]
+
+
+def _refusal(row: Row[Any, Any, Any, Any, Any, Any] | None, origin: Origin) -> Refusal | None:
     if row is None or row.erased_at is not None:
         return Refusal.ERASED
     if row.blocked_at is not None:

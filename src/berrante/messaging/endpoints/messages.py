@@ -47,6 +47,7 @@ def changed(
     at: datetime,
     code: str | None = None,
     reason: str | None = None,
+    trace_context: str | None = None,
 ) -> Happening:
     """Return what is told of the status that an outgoing message has now."""
     data: dict[str, Any] = {
@@ -59,7 +60,7 @@ def changed(
     event = EventType.MESSAGE_STATUS
     if status == "failed":
         event, data["failure"] = EventType.MESSAGE_FAILED, {"code": code, "reason": reason}
-    return Happening(organization_id=organization_id, event=event, data=data)
+    return Happening(organization_id=organization_id, event=event, data=data, trace_context=trace_context)
 
 
 async def became(

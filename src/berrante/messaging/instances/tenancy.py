@@ -17,6 +17,9 @@ _GATEWAY: Final = select(instances.c.organization_id, instances.c.gateway).where
 _GATEWAYS: Final = select(instances.c.id, instances.c.gateway).where(
     instances.c.organization_id == bindparam("of"), instances.c.id == func.any(bindparam("ids", type_=ARRAY(Text)))
 )
+_OWNERS: Final = select(instances.c.id, instances.c.organization_id, instances.c.gateway).where(
+    instances.c.id == func.any(bindparam("ids", type_=ARRAY(Text)))
+)
 
 
 def is_instance_id(text: str) -> bool:
@@ -48,6 +51,13 @@ async def gateways_of(
     possible = {instance_id for instance_id in instance_ids if is_instance_id(instance_id)}
     given = {"of": organization_id, "ids": list(possible)}
     return {row.id: row.gateway for row in await connection.execute(_GATEWAYS, given)}
+
+
+async def owners_of(connection: AsyncConnection, instance_ids: Collection[str]) -> dict[str, tuple[UUID, str]]:
+    """Return the organization and the name of the gateway of each of those instances that are there."""
+    possible = {instance_id for instance_id in instance_ids if is_instance_id(instance_id)}
+    rows = await connection.execute(_OWNERS, {"ids": list(possible)})
+    return {row.id: (row.organization_id, row.gateway) for row in rows}
 
 
 async def is_known(connection: AsyncConnection, instance_id: str) -> bool:

@@ -1,27 +1,22 @@
-"""The compare-and-set by which one worker has a message, and what it stores when it is done."""
+"""The compare-and-set by which one worker has a message: many are found, locked and claimed in one transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import ARRAY, Row, Uuid, bindparam, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from berrante.gateways.protocol import Accepted, Action, SendError
 from berrante.messaging.campaigns.models import campaign_recipients, campaigns
 from berrante.messaging.campaigns.winding_down import CANCELLED
 from berrante.messaging.clock import moment
-from berrante.messaging.contacts.consent import suppress
 from berrante.messaging.contacts.models import contacts
-from berrante.messaging.endpoints.emitting import Told, emit_all, enqueue
-from berrante.messaging.endpoints.messages import became
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
-from berrante.messaging.messages.status import MessageStatus, below
-from berrante.messaging.queues import Queues
-from berrante.store import Database
+from berrante.messaging.messages.status import MessageStatus
+from berrante.messaging.outbound.jobs import SendPayload
 
 REPLACED: Final = "a new attempt took its place, or its campaign is gone"
 
@@ -39,23 +34,25 @@ _FIND: Final = (
     .outerjoin(campaign_recipients, campaign_recipients.c.message_id == messages.c.id)
     .outerjoin(campaigns, campaigns.c.id == campaign_recipients.c.campaign_id)
     .where(
-        messages.c.id == bindparam("own_id"),
-        messages.c.organization_id == bindparam("own_organization_id"),
-        messages.c.instance_id == bindparam("own_instance_id"),
+        messages.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid))),
+        messages.c.organization_id == func.any(bindparam("organization_ids", type_=ARRAY(Uuid))),
         messages.c.direction == "out",
     )
+    # In one order for all that lock many: receipts do the same.
+    .order_by(messages.c.id)
     .with_for_update(of=messages, key_share=True)
 )
-_OWN: Final = update(messages).where(messages.c.id == bindparam("own_id"))
-_TAKEN: Final = {
-    "provider_id": bindparam("took_as"),
-    "sent_at": func.coalesce(messages.c.sent_at, bindparam("took_at")),
-    "updated_at": bindparam("at"),
-}
-_RISE: Final = _OWN.where(messages.c.status.in_([status.value for status in below(MessageStatus.SENT)])).values(
-    status=MessageStatus.SENT.value, **_TAKEN
-)
-_KEEP: Final = _OWN.values(_TAKEN)
+_CLAIM: Final = text("""
+    UPDATE messages m
+       SET status = 'sending', updated_at = given.at,
+           attempts = CASE WHEN given.is_again THEN 0 ELSE m.attempts END,
+           failure_code = CASE WHEN given.is_again THEN NULL ELSE m.failure_code END,
+           failure_reason = CASE WHEN given.is_again THEN NULL ELSE m.failure_reason END,
+           trace_context = coalesce(given.trace_context, m.trace_context)
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:ats AS timestamptz[]), CAST(:again AS boolean[]),
+                  CAST(:traces AS text[])) AS given (id, at, is_again, trace_context)
+     WHERE m.id = given.id
+""")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,14 +90,23 @@ class Claim:
     wire_id: str
 
 
-async def find(
-    connection: AsyncConnection, *, organization_id: UUID, instance_id: str, message_id: UUID, now_ms: int
-) -> Found | None:
-    """Lock an organization's outgoing message and return it, with what its campaign says of it now."""
-    own = {"own_id": message_id, "own_organization_id": organization_id, "own_instance_id": instance_id}
-    row = (await connection.execute(_FIND, own)).one_or_none()
-    if row is None:
-        return None
+async def find(connection: AsyncConnection, wanted: Sequence[SendPayload], *, now_ms: int) -> dict[SendPayload, Found]:
+    """Lock outgoing messages and return those that are there, with what their campaigns say of them now."""
+    given = {
+        "ids": [each.message_id for each in wanted],
+        "organization_ids": list({each.organization_id for each in wanted}),
+    }
+    rows = {row.id: row for row in await connection.execute(_FIND, given)}
+    found = {}
+    for each in wanted:
+        row = rows.get(each.message_id)
+        # Only its own organization's: a job may name any id.
+        if row and (row.organization_id, row.instance_id) == (each.organization_id, each.instance_id):
+            found[each] = _found(row, now_ms)
+    return found
+
+
+def _found(row: Row[Any], now_ms: int) -> Found:
     return Found(
         id=row.id,
         organization_id=row.organization_id,
@@ -130,20 +136,28 @@ def _called_off(origin: str, campaign_status: str | None) -> str | None:
     return None
 
 
-async def claim(connection: AsyncConnection, found: Found, *, now_ms: int, trace_context: str | None = None) -> Claim:
-    """Make the message ours; the transaction that locked it must still be open.
+async def claim(
+    connection: AsyncConnection, found: Sequence[Found], *, now_ms: int, traces: Sequence[str | None]
+) -> list[Claim]:
+    """Make messages ours; the transaction that locked them must still be open.
 
-    ``trace_context`` is kept, so that receipts join the trace of the send.
+    Of ``traces`` each message keeps its own, so that receipts join the trace of the send.
     """
+    if not found:
+        return []
     # Every claim differs from the one before, even within a millisecond: it is the fence against a late worker.
-    at = max(moment(now_ms), found.updated_at + timedelta(microseconds=1))
-    values: dict[str, Any] = {"status": MessageStatus.SENDING.value, "updated_at": at}
-    if found.status is MessageStatus.FAILED:  # a person's second chance
-        values |= {"attempts": 0, "failure_code": None, "failure_reason": None}
-    if trace_context is not None:
-        values["trace_context"] = trace_context
-    await connection.execute(update(messages).where(messages.c.id == found.id).values(values))
-    return Claim(found.id, at, found.organization_id, found.instance_id, found.contact_id, found.wire_id)
+    ats = [max(moment(now_ms), each.updated_at + timedelta(microseconds=1)) for each in found]
+    given = {
+        "ids": [each.id for each in found],
+        "ats": ats,
+        "again": [each.status is MessageStatus.FAILED for each in found],  # a person's second chance
+        "traces": list(traces),
+    }
+    await connection.execute(_CLAIM, given)
+    return [
+        Claim(each.id, at, each.organization_id, each.instance_id, each.contact_id, each.wire_id)
+        for each, at in zip(found, ats, strict=True)
+    ]
 
 
 async def settle(
@@ -154,8 +168,8 @@ async def settle(
     now_ms: int,
     reason: str,
     code: str | None = None,
-) -> list[Told]:
-    """Give a locked message its last status without sending it; what is skipped is told by whoever called it off."""
+) -> None:
+    """Give a locked message its last status without sending it."""
     values = {
         "status": status.value,
         "updated_at": moment(now_ms),
@@ -163,122 +177,3 @@ async def settle(
         "failure_reason": reason,
     }
     await connection.execute(update(messages).where(messages.c.id == found.id).values(values))
-    if status is MessageStatus.SKIPPED:
-        return []
-    return await became(
-        connection,
-        organization_id=found.organization_id,
-        instance_id=found.instance_id,
-        message_id=found.id,
-        wire_id=found.wire_id,
-        status=status.value,
-        at=moment(now_ms),
-        code=code,
-        reason=reason,
-    )
-
-
-class Outcomes:
-    """Stores what came of a claimed send, and tells of it."""
-
-    def __init__(self, database: Database, queues: Queues) -> None:
-        self._database = database
-        self._queues = queues
-
-    async def accepted(self, claim: Claim, accepted: Accepted, *, now_ms: int) -> None:
-        """Store that WhatsApp took the message: a fact, whoever holds the claim now. A higher status stays."""
-        at = moment(accepted.accepted_at_ms)
-        given = {
-            "own_id": claim.message_id,
-            "took_as": accepted.provider_id,
-            "took_at": at,
-            "at": moment(now_ms),
-        }
-        told: list[Told] = []
-        async with self._database.begin() as connection:
-            if (await connection.execute(_RISE, given)).rowcount:
-                told = await _tell(connection, claim, MessageStatus.SENT, at=at)
-            else:  # a receipt was faster
-                await connection.execute(_KEEP, given)
-        await enqueue(self._queues, told)
-
-    async def released(self, claim: Claim, error: SendError, *, charged: bool, now_ms: int) -> None:
-        """Queue the message again."""
-        await self._close(claim, MessageStatus.QUEUED, error=error, charged=charged, now_ms=now_ms)
-
-    async def failed(self, claim: Claim, error: SendError, *, charged: bool, now_ms: int) -> None:
-        """Fail the message."""
-        await self._close(claim, MessageStatus.FAILED, error=error, charged=charged, now_ms=now_ms)
-
-    async def in_doubt(self, claim: Claim, reason: str, *, now_ms: int) -> None:
-        """Say that nobody knows."""
-        values = {"failure_reason": reason}
-        await self._update(claim, MessageStatus.IN_DOUBT, values, now_ms=now_ms)
-
-    async def _close(
-        self, claim: Claim, status: MessageStatus, *, error: SendError, charged: bool, now_ms: int
-    ) -> None:
-        values = {
-            "failure_code": error.code,
-            "failure_reason": str(error),
-            "attempts": messages.c.attempts + int(charged),
-        }
-        await self._update(claim, status, values, now_ms=now_ms, suppresses=error.action is Action.SUPPRESS)
-
-    async def _update(
-        self, claim: Claim, status: MessageStatus, values: dict[str, Any], *, now_ms: int, suppresses: bool = False
-    ) -> None:
-        statement = (
-            update(messages)
-            .where(
-                messages.c.id == claim.message_id,
-                messages.c.status == MessageStatus.SENDING.value,
-                messages.c.updated_at == claim.at,
-            )
-            .values(status=status.value, updated_at=moment(now_ms), **values)
-        )
-        told: list[Told] = []
-        async with self._database.begin() as connection:
-            changed = (await connection.execute(statement)).rowcount
-            if suppresses:  # said of the contact, whoever holds the claim now
-                happenings = await suppress(
-                    connection,
-                    organization_id=claim.organization_id,
-                    contact_id=claim.contact_id,
-                    code=values["failure_code"],
-                    reason=values["failure_reason"],
-                    at=moment(now_ms),
-                )
-                told += await emit_all(connection, happenings)
-            if changed and status is not MessageStatus.QUEUED:
-                told += await _tell(
-                    connection,
-                    claim,
-                    status,
-                    at=moment(now_ms),
-                    code=values.get("failure_code"),
-                    reason=values.get("failure_reason"),
-                )
-        await enqueue(self._queues, told)
-
-
-async def _tell(
-    connection: AsyncConnection,
-    claim: Claim,
-    status: MessageStatus,
-    *,
-    at: datetime,
-    code: str | None = None,
-    reason: str | None = None,
-) -> list[Told]:
-    return await became(
-        connection,
-        organization_id=claim.organization_id,
-        instance_id=claim.instance_id,
-        message_id=claim.message_id,
-        wire_id=claim.wire_id,
-        status=status.value,
-        at=at,
-        code=code,
-        reason=reason,
-    )

@@ -11,9 +11,10 @@ from berrante.messaging.endpoints.emitting import Told, emit_all, enqueue
 from berrante.messaging.instance_states import review, stops_whole_number
 from berrante.messaging.messages.status import MessageStatus
 from berrante.messaging.outbound import sending_holds
-from berrante.messaging.outbound.claims import Claim, Found, Outcomes
+from berrante.messaging.outbound.claims import Claim, Found
 from berrante.messaging.outbound.holds import Holds
 from berrante.messaging.outbound.jobs import SendPayload
+from berrante.messaging.outbound.outcomes import Outcomes
 from berrante.messaging.outbound.policy import Charge, GiveUp, Postpone, react
 from berrante.messaging.outbound.policy.holding import LOOK_MS, Hold, hold_after
 from berrante.messaging.outbound.rates import Rates

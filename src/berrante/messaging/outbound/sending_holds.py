@@ -1,11 +1,11 @@
 """Holds that last, in the database: known to all processes, and to whoever asks why nothing goes out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Text, bindparam, delete, func, or_, select
+from sqlalchemy import ARRAY, Row, Text, Uuid, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,8 +17,8 @@ from berrante.messaging.outbound.policy.holding import Hold
 
 # Made once: every send asks it.
 _STANDING: Final = select(sending_holds).where(
-    sending_holds.c.instance_id == bindparam("of_instance_id"),
-    sending_holds.c.organization_id == bindparam("of_organization_id"),
+    sending_holds.c.instance_id == func.any(bindparam("of_instance_ids", type_=ARRAY(Text))),
+    sending_holds.c.organization_id == func.any(bindparam("of_organization_ids", type_=ARRAY(Uuid))),
     sending_holds.c.what == func.any(bindparam("names", type_=ARRAY(Text))),
     or_(sending_holds.c.until.is_(None), sending_holds.c.until > bindparam("now")),
 )
@@ -63,9 +63,25 @@ async def place(
 async def on(
     connection: AsyncConnection, names: Sequence[str], *, organization_id: UUID, instance_id: str, now: datetime
 ) -> list[Hold]:
-    """Return those of the named holds that stand now."""
-    given = {"of_instance_id": instance_id, "of_organization_id": organization_id, "names": list(names), "now": now}
-    return [_hold(row) for row in await connection.execute(_STANDING, given)]
+    """Return those of the named holds of a number that stand now."""
+    number = (organization_id, instance_id)
+    return (await on_many(connection, names, of=[number], now=now)).get(number, [])
+
+
+async def on_many(
+    connection: AsyncConnection, names: Collection[str], *, of: Collection[tuple[UUID, str]], now: datetime
+) -> dict[tuple[UUID, str], list[Hold]]:
+    """Return those of the named holds that stand now, by organization and number."""
+    given = {
+        "of_instance_ids": [instance_id for _, instance_id in of],
+        "of_organization_ids": list({organization_id for organization_id, _ in of}),
+        "names": list(names),
+        "now": now,
+    }
+    found: dict[tuple[UUID, str], list[Hold]] = {}
+    for row in await connection.execute(_STANDING, given):
+        found.setdefault((row.organization_id, row.instance_id), []).append(_hold(row))
+    return found
 
 
 async def on_number(
