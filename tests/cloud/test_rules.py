@@ -14,6 +14,7 @@ from berrante.messaging.campaigns.models import campaign_recipients, campaigns
 from berrante.messaging.clock import moment
 from berrante.messaging.cloud_numbers import CloudNumbers
 from berrante.messaging.messages.models import messages
+from berrante.messaging.outbound.allowances import Pair, Wish, take
 from berrante.messaging.outbound.signals import Held, RateChanged, Suppressed
 from berrante.messaging.queues import QueueName
 from tests.cloud.rules import cloud_number, set_number, wrote
@@ -316,3 +317,24 @@ async def test_a_rate_that_was_slowed_is_read_by_a_process_that_starts_anew(plat
     )
     assert await send(platform, await platform.queued_message(content=TEMPLATE)) == {"status": "sent"}
     assert [signal.per_s for signal in platform.signals] == [18.0]
+
+
+async def test_of_many_at_once_no_more_go_than_the_portfolio_has_room_for(platform):
+    await numbers(platform).set_messaging_limit(platform.organization.id, "shop", 3)
+    handler = platform.handlers()[OUTBOUND]
+    ids = [await platform.queued_message(to=f"+55119999900{place:02}", content=TEMPLATE) for place in range(8)]
+    outcomes = await asyncio.gather(*(send(platform, id_, handler) for id_ in ids))
+    assert sum(outcome == {"status": "sent"} for outcome in outcomes) == 3
+    assert sum(isinstance(outcome, Snooze) for outcome in outcomes) == 5
+    assert (await platform.count("opened_chats"), await platform.count("pair_rates")) == (3, 3)
+
+
+async def test_of_many_to_one_person_at_once_no_more_go_than_its_turns(platform):
+    contact_id = (await platform.message(await platform.queued_message())).contact_id
+    pair = Pair(organization_id=platform.organization.id, instance_id="shop", contact_id=contact_id)
+    async with platform.database.begin() as connection:
+        now_ms = platform.clock()
+        delays = await take(connection, [Wish(pair, answers=True)] * 50, now_ms=now_ms)
+        assert delays == [0] * 45 + [6_000] * 5
+        assert await take(connection, [Wish(pair, answers=True)], now_ms=now_ms + 6_000) == [0]
+        assert await take(connection, [Wish(pair, answers=True)], now_ms=now_ms + 6_000) == [6_000]

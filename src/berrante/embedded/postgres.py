@@ -161,6 +161,8 @@ class EmbeddedPostgres:
             "port": str(_PORT),
             "timezone": "UTC",
             "log_timezone": "UTC",
+            # Until a table is analyzed for the first time, plans are guesses; a new one fills within seconds.
+            "autovacuum_naptime": "10s",
             **self._settings,
         }
         return ServerProcess.spawn(

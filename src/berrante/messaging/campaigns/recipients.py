@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, and_, bindparam, exists, insert, select, update
+import msgspec
+from sqlalchemy import Row, and_, bindparam, exists, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.gateways.protocol import Gateway
@@ -15,14 +16,36 @@ from berrante.messaging.campaigns.content import RenderFailed
 from berrante.messaging.campaigns.models import PENDING, campaign_recipients
 from berrante.messaging.campaigns.pace import zone_of
 from berrante.messaging.contacts.models import contacts
-from berrante.messaging.contacts.store import remember
-from berrante.messaging.messages.models import messages
+from berrante.messaging.contacts.store import remember_addressed
 from berrante.messaging.messages.origin import Origin
-from berrante.messaging.messages.status import MessageStatus
 from berrante.store import new_id
 
 _PAGE: Final = 500
 _PAGES: Final = 4
+
+_STORE: Final = text("""
+    INSERT INTO messages (
+        id, organization_id, instance_id, contact_id, direction, origin, wire_id, status, content, priority,
+        created_at, updated_at
+    )
+    SELECT given.id, CAST(:organization AS uuid), CAST(:instance_id AS text), given.contact_id, 'out', 'campaign',
+           given.wire_id, 'queued', given.content, CAST(:priority AS smallint), CAST(:now AS timestamptz),
+           CAST(:now AS timestamptz)
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:contact_ids AS uuid[]), CAST(:wire_ids AS text[]),
+                  CAST(:contents AS jsonb[])) AS given (id, contact_id, wire_id, content)
+""")
+_MARK: Final = text("""
+    UPDATE campaign_recipients r
+       SET status = 'written', message_id = given.message_id, send_until = given.until
+      FROM unnest(CAST(:positions AS bigint[]), CAST(:message_ids AS uuid[]), CAST(:untils AS timestamptz[]))
+               AS given (position, message_id, until)
+     WHERE r.campaign_id = CAST(:campaign AS uuid) AND r.position = given.position AND r.status = 'pending'
+""")
+_SKIP: Final = text("""
+    UPDATE campaign_recipients r SET status = 'skipped', reason = given.reason
+      FROM unnest(CAST(:positions AS bigint[]), CAST(:reasons AS text[])) AS given (position, reason)
+     WHERE r.campaign_id = CAST(:campaign AS uuid) AND r.position = given.position AND r.status = 'pending'
+""")
 
 _r = campaign_recipients.c
 
@@ -68,7 +91,7 @@ async def write_next(
                 deferred.append({"p": row.position, "at": span.until})
             elif row.stranger and strangers is not None and turn.strangers >= strangers:
                 deferred.append({"p": row.position, "at": next_day})
-            elif (message_id := await writer.write(row, until=min(span.until, until))) is not None:
+            elif (message_id := writer.write(row, until=min(span.until, until))) is not None:
                 turn.message_ids.append(message_id)
                 turn.strangers += row.stranger
         await writer.flush()
@@ -144,7 +167,7 @@ def _zone(campaign: Campaign, params: Mapping[str, Any]) -> object:
 
 
 class _Writer:
-    """Collects rows and writes them together."""
+    """Collects rows and writes them together, each table in one statement."""
 
     def __init__(
         self, connection: AsyncConnection, campaign: Campaign, gateway: Gateway, *, instance_id: str, now: datetime
@@ -154,55 +177,71 @@ class _Writer:
         self._instance_id = instance_id
         self._wire_id: Callable[[UUID], str] = gateway.wire_id
         self._now = now
-        self._messages: list[dict[str, Any]] = []
-        self._written: list[dict[str, Any]] = []
-        self._skipped: list[dict[str, Any]] = []
+        self._written: list[_Written] = []
+        self._skipped: list[tuple[int, str]] = []
 
-    async def write(self, row: Row[Any], *, until: datetime) -> UUID | None:
+    def write(self, row: Row[Any], *, until: datetime) -> UUID | None:
         campaign = self._campaign
         try:
             rendered = campaign.content.render(
                 values_of(row.address, row.params), who=row.address, salt=str(campaign.id), variant=row.variant
             )
         except RenderFailed as error:
-            self._skipped.append({"p": row.position, "why": f"{error.code}: {error}"[:300]})
+            self._skipped.append((row.position, f"{error.code}: {error}"[:300]))
             return None
-        contact_id = row.contact_id or await remember(
-            self._connection,
-            organization_id=campaign.organization_id,
-            instance_id=self._instance_id,
-            address=row.address,
-            at=self._now,
-        )
         message_id = new_id()
-        self._messages.append(
-            {
-                "id": message_id,
-                "organization_id": campaign.organization_id,
-                "instance_id": self._instance_id,
-                "contact_id": contact_id,
-                "direction": "out",
-                "origin": Origin.CAMPAIGN.value,
-                "wire_id": self._wire_id(message_id),
-                "status": MessageStatus.QUEUED.value,
-                "content": rendered.content,
-                "priority": int(Origin.CAMPAIGN.priority),
-                "created_at": self._now,
-                "updated_at": self._now,
-            }
-        )
         # One second less: the claim and the send take their time.
-        self._written.append({"p": row.position, "m": message_id, "u": until - timedelta(seconds=1)})
+        until -= timedelta(seconds=1)
+        self._written.append(_Written(row.position, message_id, row.address, row.contact_id, rendered.content, until))
         return message_id
 
     async def flush(self) -> None:
-        mine = update(campaign_recipients).where(
-            _r.campaign_id == self._campaign.id, _r.position == bindparam("p"), _r.status == PENDING
+        written, self._written = self._written, []
+        skipped, self._skipped = self._skipped, []
+        if written:
+            await self._store(written)
+        if skipped:
+            given = {
+                "campaign": self._campaign.id,
+                "positions": [position for position, _ in skipped],
+                "reasons": [reason for _, reason in skipped],
+            }
+            await self._connection.execute(_SKIP, given)
+
+    async def _store(self, written: Sequence["_Written"]) -> None:
+        known = {each.address: each.contact_id for each in written if each.contact_id is not None}
+        known |= await remember_addressed(
+            self._connection,
+            organization_id=self._campaign.organization_id,
+            instance_id=self._instance_id,
+            addresses=[each.address for each in written if each.contact_id is None],
+            at=self._now,
         )
-        if self._messages:
-            await self._connection.execute(insert(messages), self._messages)
-            values = {"status": "written", "message_id": bindparam("m"), "send_until": bindparam("u")}
-            await self._connection.execute(mine.values(values), self._written)
-        if self._skipped:
-            await self._connection.execute(mine.values(status="skipped", reason=bindparam("why")), self._skipped)
-        self._messages, self._written, self._skipped = [], [], []
+        messages = {
+            "organization": self._campaign.organization_id,
+            "instance_id": self._instance_id,
+            "priority": int(Origin.CAMPAIGN.priority),
+            "now": self._now,
+            "ids": [each.message_id for each in written],
+            "contact_ids": [known[each.address] for each in written],
+            "wire_ids": [self._wire_id(each.message_id) for each in written],
+            "contents": [msgspec.json.encode(each.content).decode() for each in written],
+        }
+        await self._connection.execute(_STORE, messages)
+        recipients = {
+            "campaign": self._campaign.id,
+            "positions": [each.position for each in written],
+            "message_ids": [each.message_id for each in written],
+            "untils": [each.until for each in written],
+        }
+        await self._connection.execute(_MARK, recipients)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    position: int
+    message_id: UUID
+    address: str
+    contact_id: UUID | None
+    content: Mapping[str, Any]
+    until: datetime

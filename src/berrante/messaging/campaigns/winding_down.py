@@ -26,14 +26,20 @@ async def skip_pending(connection: AsyncConnection, campaign_id: UUID, *, batch:
 
 async def skip_queued(connection: AsyncConnection, campaign_id: UUID, numbers: Sequence[str]) -> None:
     """Skip the messages that wait in the lanes; one that is being sent is not called back."""
-    queued = (
-        update(messages)
+    # Locked in the order of their ids, as claims lock theirs: neither waits for the other in a circle.
+    waiting = (
+        select(messages.c.id)
+        .join(campaign_recipients, campaign_recipients.c.message_id == messages.c.id)
         .where(
             messages.c.status == QUEUED,
             messages.c.instance_id.in_(numbers),
-            campaign_recipients.c.message_id == messages.c.id,
             campaign_recipients.c.campaign_id == campaign_id,
         )
-        .values(status=MessageStatus.SKIPPED.value, failure_reason=CANCELLED, updated_at=func.now())
+        .order_by(messages.c.id)
+        .with_for_update(of=messages, key_share=True)
+        .cte("waiting")
     )
-    await connection.execute(queued)
+    queued = update(messages).where(messages.c.id == waiting.c.id)
+    await connection.execute(
+        queued.values(status=MessageStatus.SKIPPED.value, failure_reason=CANCELLED, updated_at=func.now())
+    )

@@ -1,6 +1,6 @@
 """Contacts in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -44,20 +44,25 @@ _REMEMBER: Final = text("""
            whatsapp_address = excluded.whatsapp_address
     RETURNING own.id, own.instance_id, own.address
 """)
-# The update changes nothing, and so returns, and locks, the one that is there.
-_REMEMBER_ONE: Final = text("""
-    INSERT INTO contacts (id, organization_id, instance_id, address_kind, address, consent, first_seen_at)
-    VALUES (CAST(:id AS uuid), CAST(:organization AS uuid), :instance_id, :kind, CAST(:address AS text),
-            CASE WHEN EXISTS (SELECT FROM opt_outs WHERE organization_id = CAST(:organization AS uuid)
-                                                     AND address_hash = CAST(:hash AS bytea))
-                 THEN 'opted_out'
-                 ELSE coalesce((SELECT other.consent FROM contacts AS other
-                                 WHERE other.organization_id = CAST(:organization AS uuid)
-                                   AND other.address = CAST(:address AS text) AND other.consent <> 'unknown'
-                                 LIMIT 1), 'unknown') END,
-            CAST(:now AS timestamptz))
+# The update changes nothing, and so returns, and locks, those that are there.
+_REMEMBER_ADDRESSED: Final = text("""
+    INSERT INTO contacts AS own (
+        id, organization_id, instance_id, address_kind, address, consent, first_seen_at
+    )
+    SELECT given.id, CAST(:organization AS uuid), CAST(:instance_id AS text), given.kind, given.address,
+           CASE WHEN opt_outs.address_hash IS NOT NULL THEN 'opted_out' ELSE coalesce(said.consent, 'unknown') END,
+           CAST(:now AS timestamptz)
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:kinds AS text[]), CAST(:addresses AS text[]), CAST(:hashes AS bytea[]))
+               AS given (id, kind, address, hash)
+      LEFT JOIN LATERAL (SELECT other.consent FROM contacts AS other
+                          WHERE other.organization_id = CAST(:organization AS uuid)
+                            AND other.address = given.address AND other.consent <> 'unknown'
+                          LIMIT 1) AS said ON true
+      LEFT JOIN opt_outs ON opt_outs.organization_id = CAST(:organization AS uuid)
+                        AND opt_outs.address_hash = given.hash
+     ORDER BY given.address
         ON CONFLICT (instance_id, address) DO UPDATE SET address = excluded.address
-    RETURNING id
+    RETURNING own.id, own.address
 """)
 
 
@@ -109,21 +114,33 @@ async def remember_all(
     return {(row.instance_id, row.address): row.id for row in found}
 
 
-async def remember(
-    connection: AsyncConnection, *, organization_id: UUID, instance_id: str, address: str, at: datetime
-) -> UUID:
-    """Return the contact of a canonical address that is to be written to, made if new.
+async def remember_addressed(
+    connection: AsyncConnection, *, organization_id: UUID, instance_id: str, addresses: Iterable[str], at: datetime
+) -> dict[str, UUID]:
+    """Return the contacts of canonical addresses that are to be written to, made if new.
 
     The instance must be the organization's own: the tables refuse a row that crosses tenants.
     """
-    row = {
-        "id": new_id(),
+    wanted = sorted(set(addresses))
+    if not wanted:
+        return {}
+    given = {
         "organization": organization_id,
         "instance_id": instance_id,
-        "kind": kind_of(address).value,
-        "address": address,
-        "hash": address_hash(organization_id, address),
+        "ids": [new_id() for _ in wanted],
+        "kinds": [kind_of(address).value for address in wanted],
+        "addresses": wanted,
+        "hashes": [address_hash(organization_id, address) for address in wanted],
         "now": at,
     }
-    contact_id: UUID = (await connection.execute(_REMEMBER_ONE, row)).scalar_one()
-    return contact_id
+    return {row.address: row.id for row in await connection.execute(_REMEMBER_ADDRESSED, given)}
+
+
+async def remember(
+    connection: AsyncConnection, *, organization_id: UUID, instance_id: str, address: str, at: datetime
+) -> UUID:
+    """Return the contact of one such address."""
+    found = await remember_addressed(
+        connection, organization_id=organization_id, instance_id=instance_id, addresses=[address], at=at
+    )
+    return found[address]

@@ -9,19 +9,28 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import ARRAY, Text, Uuid, bindparam, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.messaging.clock import milliseconds, moment
 from berrante.messaging.cloud_numbers.models import cloud_numbers
 from berrante.messaging.outbound.models import opened_chats, pair_rates
-from berrante.messaging.outbound.policy.conversations import WINDOW_MS, Room, room
+from berrante.messaging.outbound.policy.conversations import WINDOW_MS, room
 from berrante.messaging.outbound.policy.holding import LOOK_MS
 from berrante.messaging.outbound.policy.pair_rate import Allowed, TooSoon, ask
 
 _WINDOW: Final = timedelta(milliseconds=WINDOW_MS)
 
 # Made once: every send asks them.
+_NUMBERS: Final = select(
+    cloud_numbers.c.organization_id,
+    cloud_numbers.c.instance_id,
+    cloud_numbers.c.portfolio_id,
+    cloud_numbers.c.messaging_limit,
+).where(
+    cloud_numbers.c.instance_id == func.any(bindparam("instance_ids", type_=ARRAY(Text))),
+    cloud_numbers.c.organization_id == func.any(bindparam("organization_ids", type_=ARRAY(Uuid))),
+)
 _OPENED: Final = text(
     "SELECT contact_id FROM opened_chats WHERE contact_id = ANY (CAST(:ids AS uuid[])) AND opened_at > :since"
 )
@@ -101,8 +110,8 @@ async def _take_rooms(
     for place, wish in enumerate(wishes):
         if wish.answers or wish.pair.contact_id in known or wish.pair in opened:
             continue
-        portfolio = rooms[wish.pair.organization_id, wish.pair.instance_id]
-        left = portfolio.room(now_ms)
+        portfolio, limit = rooms[wish.pair.organization_id, wish.pair.instance_id]
+        left = room(limit, used=portfolio.used, oldest_ms=portfolio.oldest_ms, now_ms=now_ms)
         if left.fits:
             opened[wish.pair] = portfolio.name
             portfolio.used += 1
@@ -113,52 +122,50 @@ async def _take_rooms(
 
 @dataclass(kw_only=True, slots=True)
 class _Portfolio:
-    """How many people were written to first, of how many; the same for all numbers of a portfolio."""
+    """How many people its numbers wrote to first within 24 hours, if any of them has a limit; the earliest when."""
 
+    organization_id: UUID
     name: str
-    limit: int | None
     used: int = 0
     oldest_ms: int | None = None
-
-    def room(self, now_ms: int) -> Room:
-        return room(self.limit, used=self.used, oldest_ms=self.oldest_ms, now_ms=now_ms)
 
 
 async def _rooms(
     connection: AsyncConnection, strangers: Sequence[Pair], *, now_ms: int
-) -> dict[tuple[UUID, str], _Portfolio]:
-    """Lock the portfolios that have a limit, and count what each has used; by organization and number."""
+) -> dict[tuple[UUID, str], tuple[_Portfolio, int | None]]:
+    """Return the portfolio and the limit of each number, by its organization and id; what has a limit is locked."""
     if not strangers:
         return {}
-    numbers = sorted({(pair.organization_id, pair.instance_id) for pair in strangers})
-    query = select(cloud_numbers).where(
-        cloud_numbers.c.instance_id.in_([instance_id for _, instance_id in numbers]),
-        cloud_numbers.c.organization_id.in_({organization_id for organization_id, _ in numbers}),
-    )
-    rows = {(row.organization_id, row.instance_id): row for row in await connection.execute(query)}
-    portfolios: dict[tuple[UUID, str, int | None], _Portfolio] = {}
+    numbers = {(pair.organization_id, pair.instance_id) for pair in strangers}
+    given = {
+        "organization_ids": list({organization_id for organization_id, _ in numbers}),
+        "instance_ids": [instance_id for _, instance_id in numbers],
+    }
+    rows = {(row.organization_id, row.instance_id): row for row in await connection.execute(_NUMBERS, given)}
+    portfolios: dict[tuple[UUID, str], _Portfolio] = {}
+    limited: set[tuple[UUID, str]] = set()
     found = {}
-    for organization_id, instance_id in numbers:
-        row = rows.get((organization_id, instance_id))
-        limit = row.messaging_limit if row is not None else None
-        name = (row.portfolio_id if row is not None else None) or f"number:{instance_id}"
-        key = (organization_id, name, limit)
-        if key not in portfolios:
-            portfolios[key] = _Portfolio(name=name, limit=limit)
-        found[organization_id, instance_id] = portfolios[key]
-    # In one order everywhere: two rounds must not wait for each other's portfolios.
-    for organization_id, name, limit in sorted(portfolios, key=lambda key: (key[0], key[1])):
+    for number in numbers:
+        organization_id, instance_id = number
+        limit = rows[number].messaging_limit if number in rows else None
+        name = (rows[number].portfolio_id if number in rows else None) or f"number:{instance_id}"
+        key = (organization_id, name)
+        portfolio = portfolios.setdefault(key, _Portfolio(organization_id=organization_id, name=name))
         if limit is not None:
-            await _count(connection, organization_id, portfolios[organization_id, name, limit], now_ms=now_ms)
+            limited.add(key)
+        found[number] = (portfolio, limit)
+    # In one order everywhere: two rounds must not wait for each other's portfolios.
+    for key in sorted(limited):
+        await _count(connection, portfolios[key], now_ms=now_ms)
     return found
 
 
-async def _count(connection: AsyncConnection, organization_id: UUID, portfolio: _Portfolio, *, now_ms: int) -> None:
+async def _count(connection: AsyncConnection, portfolio: _Portfolio, *, now_ms: int) -> None:
     # One at a time per portfolio, until the claims are committed: the limit is exact, whoever asks at once.
-    key = func.hashtextextended(f"berrante:{organization_id}:{portfolio.name}", 0)
+    key = func.hashtextextended(f"berrante:{portfolio.organization_id}:{portfolio.name}", 0)
     await connection.execute(select(func.pg_advisory_xact_lock(key)))
     counted = select(func.count(), func.min(opened_chats.c.opened_at)).where(
-        opened_chats.c.organization_id == organization_id,
+        opened_chats.c.organization_id == portfolio.organization_id,
         opened_chats.c.portfolio == portfolio.name,
         opened_chats.c.opened_at > moment(now_ms) - _WINDOW,
     )
