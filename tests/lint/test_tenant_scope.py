@@ -1,4 +1,4 @@
-"""What the web side reaches opens transactions by ``tenant``, or says by ``platform(because=…)`` why it sees all."""
+"""What the web side reaches opens transactions by ``tenant``, or says by ``because=…`` why it sees all."""
 
 import ast
 import textwrap
@@ -8,6 +8,7 @@ import berrante
 
 SOURCE = Path(berrante.__file__).parent
 _AROUND = frozenset({"begin", "connect", "engine"})
+_ACROSS = frozenset({"platform", "glance"})
 
 
 def _module(name: str) -> Path | None:
@@ -46,7 +47,7 @@ def violations(source: str) -> list[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute) and node.attr in _AROUND and "database" in ast.unparse(node.value):
             found.append(f"line {node.lineno}: {ast.unparse(node)}")
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "platform":
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _ACROSS:
             reasons = [word.value for word in node.keywords if word.arg == "because"]
             if not (reasons and isinstance(reasons[0], ast.Constant) and len(str(reasons[0].value)) > 10):
                 found.append(f"line {node.lineno}: {ast.unparse(node)} gives no reason")
@@ -73,5 +74,6 @@ def test_the_lint_sees_what_it_looks_for() -> None:
         async def d(self, organization_id):
             async with self._database.tenant(organization_id) as connection: ...
             async with self._database.platform(because="whose key it is, is the question"): ...
+            async with self._database.glance(because=""): ...
     """)
-    assert len(violations(source)) == 4
+    assert len(violations(source)) == 5

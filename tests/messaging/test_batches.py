@@ -8,6 +8,7 @@ from sqlalchemy import event, select, text
 
 from berrante.engine import Job, JobOptions, NewJob, State, Unrecoverable
 from berrante.gateways.protocol import IncomingMessage
+from berrante.messaging.automations import Automations
 from berrante.messaging.instances import Instances
 from berrante.messaging.organizations import Organizations
 from berrante.messaging.queues import QueueName
@@ -76,6 +77,29 @@ async def test_a_batch_is_stored_in_its_order_by_as_many_statements_as_one_messa
     async with platform.database.begin() as connection:
         query = select(messages.c.wire_id).where(messages.c.wire_id != "alone").order_by(messages.c.id)
         assert list((await connection.execute(query)).scalars()) == [f"m{n}" for n in range(50)]
+
+
+async def test_what_an_organization_has_none_of_is_not_asked_for_until_it_has(platform: Platform) -> None:
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    event.listen(platform.database.engine.sync_engine, "before_cursor_execute", note)
+    await _handled(platform, _written(platform, "of nothing"))
+    of_nothing = list(asked)
+    await Automations(platform.database).create(
+        organization_id=platform.organization.id, name="Any", trigger="any", reply="Hello"
+    )
+    await endpoint_at(platform, "https://8.8.8.8/told", "message.received")
+    asked.clear()
+
+    (stored,) = await _handled(platform, _written(platform, "of something"))
+
+    # Who acts, what there is, the contact, the message.
+    assert len(of_nothing) == 4
+    assert stored["runs"] == 1
+    assert any("INSERT INTO webhook_deliveries" in statement for statement in asked)
 
 
 async def test_one_job_that_cannot_be_stored_takes_no_other_with_it(platform: Platform) -> None:

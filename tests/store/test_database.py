@@ -89,3 +89,17 @@ async def test_a_connection_that_does_not_answer_after_some_idleness_is_replaced
     monkeypatch.setattr(AsyncAdapt_asyncpg_connection, "ping", silent)
     assert await _backend(database) != before
     await database.close()
+
+
+async def test_a_glance_is_no_transaction_and_leaves_the_connection_as_it_was(database_url: str) -> None:
+    database = Database(database_url, pool_size=1)
+    which = text("SELECT pg_backend_pid(), txid_current()")
+    async with database.glance(because="a test looks") as connection:
+        first, second = (await connection.execute(which)).one(), (await connection.execute(which)).one()
+    async with database.begin() as connection:
+        third, fourth = (await connection.execute(which)).one(), (await connection.execute(which)).one()
+
+    assert first.pg_backend_pid == third.pg_backend_pid
+    assert first.txid_current != second.txid_current
+    assert third == fourth
+    await database.close()

@@ -104,6 +104,22 @@ async def test_a_custom_id_is_added_once(queue: Queue) -> None:
     assert await _run(queue) == [1]
 
 
+async def test_a_custom_id_is_added_once_in_one_call_too(queue: Queue) -> None:
+    await queue.add_bulk([_new("a", "old", job_id="there")])
+    jobs = [_new("a", "again", job_id="there"), _new("a", 1, job_id="new"), _new("b", 2, job_id="new"), _new("a", 3)]
+    await queue.add_bulk([*jobs, NewJob("send", 4, JobOptions(job_id="new"))])
+    assert await _run(queue) == ["old", 1, 3]
+
+
+async def test_what_still_counts_as_active_when_it_is_added_goes_first_of_many(
+    queue: Queue, connection: Connection
+) -> None:
+    await connection.redis.hset(queue.keys.state("groups:held"), "given-up", "a")
+    await queue.add_bulk([_new("a", name, job_id=name) for name in ("one", "two", "given-up", "three")])
+    assert await _run(queue) == ["given-up", "one", "two", "three"]
+    assert not await connection.redis.exists(queue.keys.state("groups:held"))
+
+
 async def test_concurrency_holds_over_workers(queue: Queue, connection: Connection, probe: Probe) -> None:
     now = most = 0
     gate = asyncio.Event()

@@ -19,6 +19,7 @@ from berrante.messaging.fields import text_body
 from berrante.store import Database
 
 _REPLY_HOURS = 72
+_DEFAULT_KEYS: Final = word_keys(DEFAULT_WORDS)
 
 # The last message of a campaign that the contact got in time is the one that is answered, by its first answer.
 _ANSWERED: Final = text("""
@@ -66,26 +67,39 @@ class Heard:
     automation_id: UUID | None = None
 
 
-async def hear(connection: AsyncConnection, *, organization_id: UUID, said: Sequence[Said]) -> list[Heard]:
+_NOTHING: Final = Heard()
+
+
+async def hear(
+    connection: AsyncConnection,
+    *,
+    organization_id: UUID,
+    said: Sequence[Said],
+    has_settings: bool = True,
+    has_campaigns: bool = True,
+) -> list[Heard]:
     """Attribute new incoming messages to the campaigns that they answer, and heed opt-out words; one answer for each.
 
     A recipient's first answer starts the automation that its campaign names, unless it is an opt-out.
 
-    Call it in the transaction that stores the messages. An opt-out holds for the person at all numbers of the
+    ``has_settings`` and ``has_campaigns`` are false of an organization that is known to have none: they are not asked
+    for. Call it in the transaction that stores the messages. An opt-out holds for the person at all numbers of the
     organization, at once: the claim of the next message sees it.
     """
     if not said:
         return []
-    row = (await connection.execute(_settings(organization_id))).one_or_none()
-    words = row.opt_out_words if row is not None and row.opt_out_words is not None else DEFAULT_WORDS
+    row = (await connection.execute(_settings(organization_id))).one_or_none() if has_settings else None
+    words = row.opt_out_words if row is not None else None
+    keys = word_keys(words) if words is not None else _DEFAULT_KEYS
     hours = row.reply_hours if row is not None else _REPLY_HOURS
-    keys = word_keys(words)
     reply = row.opt_out_reply if row is not None else None
     leaving = {
         each.message_id: await _opted_out(connection, organization_id, each, reply)
         for each in said
         if each.text is not None and is_one_of(each.text, keys)
     }
+    if not has_campaigns:
+        return [leaving.get(each.message_id, _NOTHING) for each in said]
     given: dict[str, Any] = {"contacts": [each.contact_id for each in said], "times": [each.at for each in said]}
     given |= {"messages": [each.message_id for each in said], "organization": organization_id, "hours": hours}
     answered = await connection.execute(_ANSWERED, given)

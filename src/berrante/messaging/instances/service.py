@@ -164,7 +164,7 @@ class Instances:
         """Return an instance of whatever organization, or None; for callers that prove themselves to the instance."""
         if not is_instance_id(instance_id):
             return None
-        async with self._database.platform(because="a webhook proves itself to the instance") as connection:
+        async with self._database.glance(because="a webhook proves itself to the instance") as connection:
             row = (await connection.execute(_ONE, {"own_id": instance_id})).one_or_none()
         return Instance(**row._mapping) if row else None
 

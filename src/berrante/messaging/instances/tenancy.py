@@ -12,11 +12,8 @@ from berrante.engine import Unrecoverable
 from berrante.messaging.instances.models import instances
 
 _ID: Final = re.compile(r"[a-z0-9-]{1,40}")
-# Made once: every job asks one of them.
+# Made once: jobs ask one of them.
 _GATEWAY: Final = select(instances.c.organization_id, instances.c.gateway).where(instances.c.id == bindparam("of"))
-_GATEWAYS: Final = select(instances.c.id, instances.c.gateway).where(
-    instances.c.organization_id == bindparam("of"), instances.c.id == func.any(bindparam("ids", type_=ARRAY(Text)))
-)
 _OWNERS: Final = select(instances.c.id, instances.c.organization_id, instances.c.gateway).where(
     instances.c.id == func.any(bindparam("ids", type_=ARRAY(Text)))
 )
@@ -42,15 +39,6 @@ async def gateway_of(connection: AsyncConnection, *, organization_id: UUID, inst
         raise refused(organization_id, instance_id, is_there=row is not None)
     gateway: str = row.gateway
     return gateway
-
-
-async def gateways_of(
-    connection: AsyncConnection, *, organization_id: UUID, instance_ids: Collection[str]
-) -> dict[str, str]:
-    """Return the names of the gateways of those instances that are the organization's own."""
-    possible = {instance_id for instance_id in instance_ids if is_instance_id(instance_id)}
-    given = {"of": organization_id, "ids": list(possible)}
-    return {row.id: row.gateway for row in await connection.execute(_GATEWAYS, given)}
 
 
 async def owners_of(connection: AsyncConnection, instance_ids: Collection[str]) -> dict[str, tuple[UUID, str]]:

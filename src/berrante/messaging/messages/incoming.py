@@ -24,6 +24,7 @@ from berrante.messaging.messages.content import normalized, text_of
 from berrante.messaging.messages.jobs import IncomingPayload, checked_id
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
+from berrante.messaging.messages.standing import Standing
 from berrante.messaging.outbound.writing import write
 from berrante.messaging.payloads import checked, point_in_time
 from berrante.store import new_id
@@ -104,11 +105,13 @@ async def store(
     given: Sequence[Incoming],
     *,
     gateway_of: Callable[[str], Gateway],
+    stands: Standing,
     now: datetime,
 ) -> list[Stored]:
     """Store the messages of one organization, in order, and do what a new one asks for; one answer for each.
 
-    ``gateway_of`` is asked for the gateway of a number through which something is answered at once.
+    ``gateway_of`` is asked for the gateway of a number through which something is answered at once. What the
+    organization has none of, by ``stands``, is not looked for; without endpoints there is nothing to tell.
 
     All of it is one transaction: a message that is there has had its automation runs opened, once, and an opt-out word
     is heeded with the message, so that no claim after it writes to the contact.
@@ -129,7 +132,13 @@ async def store(
         )
         for message in new
     ]
-    came = await hear(connection, organization_id=organization_id, said=said)
+    came = await hear(
+        connection,
+        organization_id=organization_id,
+        said=said,
+        has_settings=stands.has_settings,
+        has_campaigns=stands.has_campaigns,
+    )
     heard = {message.id: each for message, each in zip(new, came, strict=True)}
     answers: dict[UUID, UUID] = {}
     for message in new:
@@ -154,7 +163,7 @@ async def store(
             named=heard[message.id].automation_id,
         )
         for message in new
-        if "group" not in message.content
+        if stands.has_automations and "group" not in message.content
     ]
     opened = await runs.start(connection, organization_id=organization_id, calls=calls, at=now)
     known = await _known(connection, organization_id, [message for message in given if message.id not in new_ids])
@@ -166,7 +175,9 @@ async def store(
             happenings=[
                 _told(message, contact_ids[message.instance_id, message.sender]),
                 *heard[message.id].happenings,
-            ],
+            ]
+            if stands.has_endpoints
+            else (),
             answer=answers.get(message.id),
         )
         if message.id in new_ids

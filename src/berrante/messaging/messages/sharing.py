@@ -14,7 +14,7 @@ from berrante.messaging.endpoints.emitting import Told as Delivery
 from berrante.messaging.endpoints.emitting import emit_all, enqueue
 from berrante.messaging.errors import ReceiptTooEarly
 from berrante.messaging.instance_states import review, stops_whole_number
-from berrante.messaging.instances.tenancy import gateways_of, is_known, refused
+from berrante.messaging.instances.tenancy import is_known, refused
 from berrante.messaging.messages import late_refusals, receipts
 from berrante.messaging.messages.incoming import Incoming, Stored, store
 from berrante.messaging.messages.jobs import media_job
@@ -22,6 +22,7 @@ from berrante.messaging.messages.late_refusals import Stopped
 from berrante.messaging.messages.media import to_fetch
 from berrante.messaging.messages.origin import Origin
 from berrante.messaging.messages.receipts import Applied, Told
+from berrante.messaging.messages.standing import Standing, standing
 from berrante.messaging.outbound.jobs import send_job
 from berrante.messaging.outbound.signals import Listener
 from berrante.messaging.outbound.writing import gateway_named
@@ -71,13 +72,14 @@ class Shares:
         organization_id = share[0].asks.organization_id
         async with self._database.tenant(organization_id) as connection:
             names = {taken.asks.instance_id for taken in share}
-            gateways = await gateways_of(connection, organization_id=organization_id, instance_ids=names)
+            stands = await standing(connection, organization_id, names)
+            gateways = stands.gateways
             mine = [taken for taken in share if taken.asks.instance_id in gateways]
-            came = await self._store(connection, mine, gateways)
+            came = await self._store(connection, mine, stands)
             stopped = await self._stop(connection, mine, came, gateways)
             happenings = [
                 replace(happening, trace_context=self._traces.within(taken.job))
-                for taken in mine
+                for taken in (mine if stands.has_endpoints else ())
                 if (each := came[taken.job.id]) is not None
                 for happening in each.happenings
             ]
@@ -86,7 +88,7 @@ class Shares:
                 happenings += await review(
                     connection, organization_id=organization_id, instance_id=instance_id, now=now
                 )
-            told = await emit_all(connection, happenings)
+            told = await emit_all(connection, happenings) if stands.has_endpoints else []
         for taken in mine:
             _joined(self._traces, taken, came[taken.job.id])
         outcomes: _Outcomes
@@ -103,7 +105,7 @@ class Shares:
                 outcomes[taken.job.id] = await self._refusal(taken)
         return outcomes
 
-    async def _store(self, connection: AsyncConnection, mine: Sequence[Taken], gateways: Mapping[str, str]) -> _Came:
+    async def _store(self, connection: AsyncConnection, mine: Sequence[Taken], stands: Standing) -> _Came:
         if not mine:
             return {}
         organization_id, now = mine[0].asks.organization_id, moment(self._clock())
@@ -115,7 +117,8 @@ class Shares:
             connection,
             organization_id,
             list(written.values()),
-            gateway_of=lambda instance_id: gateway_named(self._gateways, gateways[instance_id]),
+            gateway_of=lambda instance_id: gateway_named(self._gateways, stands.gateways[instance_id]),
+            stands=stands,
             now=now,
         )
         return {**dict(zip(told, applied, strict=True)), **dict(zip(written, stored, strict=True))}

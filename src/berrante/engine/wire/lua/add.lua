@@ -27,21 +27,34 @@ local function push_line()
   line = {}
 end
 
+-- Asked of all at once: which ids are there already. What this call itself made is in `made`.
+local named, made, some_known, held_by = {}, {}, false, nil
 for at = 3, #ARGV, FIELDS do
-  local id, name, delay, priority = ARGV[at], ARGV[at + 1], ARGV[at + 4], ARGV[at + 5]
+  local id = ARGV[at]
   next_id = next_id + 1
-  local custom = id ~= ""
-  if not custom then id = string.format("%.0f", next_id) end
-  local key = prefix .. id
+  if id == "" then id = string.format("%.0f", next_id) else named[#named + 1] = prefix .. id end
   ids[#ids + 1] = id
-  if custom and rcall("EXISTS", key) == 1 then
+end
+if #named > 0 then some_known = rcall("EXISTS", unpack(named)) > 0 end
+
+for at = 3, #ARGV, FIELDS do
+  local place = (at - 3) / FIELDS + 1
+  local id, custom = ids[place], ARGV[at] ~= ""
+  local name, delay, priority = ARGV[at + 1], ARGV[at + 4], ARGV[at + 5]
+  local key = prefix .. id
+  if custom and (made[id] or some_known and rcall("EXISTS", key) == 1) then
     rcall("XADD", events, "MAXLEN", "~", most, "*", "event", "duplicated", "jobId", id)
   else
-    rcall("HSET", key, "name", name, "data", ARGV[at + 2], "opts", ARGV[at + 3], "timestamp", now, "delay", delay,
-      "priority", priority)
+    made[id] = true
     local how = ARGV[at + 6]
     local group = how ~= "" and how ~= "1" and string.sub(how, 2)
-    if group then rcall("HSET", key, "gid", group) end
+    if group then
+      rcall("HSET", key, "name", name, "data", ARGV[at + 2], "opts", ARGV[at + 3], "timestamp", now, "delay", delay,
+        "priority", priority, "gid", group)
+    else
+      rcall("HSET", key, "name", name, "data", ARGV[at + 2], "opts", ARGV[at + 3], "timestamp", now, "delay", delay,
+        "priority", priority)
+    end
     rcall("XADD", events, "*", "event", "added", "jobId", id, "name", name)
     if delay ~= "0" then
       addDelayedJob(id, delayed, events, now, most, marker, delay)
@@ -53,8 +66,9 @@ for at = 3, #ARGV, FIELDS do
           if #ARGV[i] > 1 then names[#names + 1] = string.sub(ARGV[i], 2) end
         end
         groups.load(names)
+        held_by = groups.held_by(ids)
       end
-      groups.put(id, group, tonumber(priority), string.byte(how) == 71)
+      groups.put(id, group, tonumber(priority), string.byte(how) == 71, not held_by[place])
       rcall("XADD", events, "MAXLEN", "~", most, "*", "event", "waiting", "jobId", id)
     else
       if priority ~= "0" then

@@ -143,10 +143,10 @@ local function open_groups(base, now, fallback)
   end
 
   -- Lets a job wait in its group, at the tail or the head of its priority. One that still counts as active was given
-  -- up by somebody else, as after a stall: it is no longer, and goes first.
-  function groups.put(id, name, priority, first)
+  -- up by somebody else, as after a stall: it is no longer, and goes first. `free` says that it is known not to count.
+  function groups.put(id, name, priority, first, free)
     local group = groups.open(name)
-    if groups.release(id, name) then first = true end
+    if not free and groups.release(id, name) then first = true end
     local sequence
     if first then
       group.head = group.head + 1
@@ -195,6 +195,11 @@ local function open_groups(base, now, fallback)
         end_run(name_of[slot])
       end
     end
+  end
+
+  -- Returns, for each job, the group that it counts as active in, or false.
+  function groups.held_by(ids)
+    return rcall("HMGET", held, unpack(ids))
   end
 
   -- Says that a run is over; false if it counts no more, or never did.
