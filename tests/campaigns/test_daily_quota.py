@@ -10,13 +10,16 @@ import pytest
 from sqlalchemy import func, select
 
 from berrante.app import Application
-from berrante.engine import Job, Snooze
+from berrante.engine import Job, Snooze, State
 from berrante.messaging import audit
 from berrante.messaging.campaigns import handler as ticking
 from berrante.messaging.campaigns.handler import CampaignHandler
+from berrante.messaging.campaigns.replies import change_settings
 from berrante.messaging.errors import QuotaExceeded
 from berrante.messaging.messages.models import messages
-from berrante.messaging.quotas import Quota
+from berrante.messaging.outbound.service import Outbound
+from berrante.messaging.quotas import Quota, Quotas
+from berrante.messaging.quotas import service as quota_service
 from tests.app.process import client_of, working
 from tests.waiting import until
 from tests.web.access import Tenant, error, tenant
@@ -216,3 +219,50 @@ async def test_an_answer_of_an_automation_counts_and_is_never_refused(applicatio
                 return await _out(application, acme.organization_id) == expected + min(expected, 2)
 
             await until(answered)
+
+
+async def test_the_confirmation_of_an_opt_out_counts_and_is_never_refused(application: Application) -> None:
+    acme = await _limited(application, 2)
+    await change_settings(
+        application.database, acme.organization_id, opt_out_words=None, reply_hours=72, opt_out_reply="Pronto."
+    )
+    async with working(application):
+        assert await _send(application, acme.organization_id)
+        for number in range(2):
+            data = {
+                "organizationId": str(acme.organization_id), "instanceId": "sales", "from": f"+551199999000{number}",
+                "content": "sair", "messageId": f"m{number}", "sentAt": application.connection.now_ms(),
+            }  # fmt: skip
+            job = await application.queues.message.add("incoming", data)
+
+            async def handled(job_id: str = job.id) -> bool:
+                return await application.queues.message.state(job_id) is State.COMPLETED
+
+            await until(handled)
+            assert await _out(application, acme.organization_id) == 2 + number
+            assert not await _send(application, acme.organization_id)
+
+
+async def test_a_limit_that_is_set_again_counts_what_was_sent_while_there_was_none(application: Application) -> None:
+    acme = await _limited(application, 3)
+    owner = acme.organization_id
+    elsewhere = Quotas(
+        application.database, application.connection.redis, prefix=application.settings.queue_prefix,
+        clock=application.quotas._clock,
+    )  # fmt: skip
+    assert await _send(application, owner)
+    await application.quotas.set(owner, Quota(), actor=audit.COMMAND)
+    await elsewhere.take_messages(owner)  # it remembers for some seconds that there is no limit
+    assert [await _send(application, owner) for _ in range(3)] == [True] * 3
+    await _limit(application, owner, 4)
+    assert not await _send(application, owner)
+    await _limit(application, owner, 6)
+    assert await _send(application, owner)
+
+    theirs = Outbound(application.database, application.queues, application.gateways, quotas=elsewhere)
+    await theirs.send(organization_id=owner, instance_id="sales", to="+5511987654321", text="Oi")
+    _, remembered = elsewhere._remembered[owner]
+    elsewhere._remembered[owner] = (-quota_service._REMEMBERED_S, remembered)
+    with pytest.raises(QuotaExceeded, match="6 of 6 are used"):
+        await elsewhere.take_messages(owner)
+    assert not await _send(application, owner)

@@ -10,9 +10,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from berrante.gateways.media import Bucket, MediaMissing, MediaStoreUnavailable, S3MediaStore
+from berrante.gateways.media import Bucket, MediaMissing, MediaStoreUnavailable, S3MediaStore, spooled
 from berrante.gateways.media.signing import signed
 from tests.gateways.s3_server import s3_server
+from tests.gateways.streams import MIB, chunks, peak_of
 
 OURS, THEIRS = UUID(int=7), UUID(int=8)
 
@@ -97,3 +98,13 @@ async def test_a_bucket_that_is_out_of_reach_says_what_to_do_and_shows_no_secret
         assert bucket.secret_key not in str(raised.value)
     await broken.close()
     assert bucket.secret_key not in repr(bucket)
+
+
+async def test_a_long_file_is_never_whole_in_memory(store):
+    async def put():
+        async with spooled(chunks(16 * MIB), most=16 * MIB) as file:
+            return await store.put_spooled(OURS, file, mime_type="video/mp4")
+
+    stored, peak = await peak_of(put())
+    assert peak < 8 * MIB
+    assert await store.get(OURS, stored.reference) == (stored, b"".join([each async for each in chunks(16 * MIB)]))

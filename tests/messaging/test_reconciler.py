@@ -153,6 +153,7 @@ async def test_the_schedule_runs_it_at_once_and_goes_on(platform: Platform) -> N
     assert {each.id: each.every_ms for each in schedulers} == {
         "reconcile": MINUTE_MS,
         "retain": 60 * MINUTE_MS,
+        "delete-files": MINUTE_MS,
         "forget-deliveries": 60 * MINUTE_MS,
         "forget-idempotency-keys": 60 * MINUTE_MS,
     }

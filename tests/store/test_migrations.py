@@ -185,3 +185,28 @@ async def test_owners_of_organizations_become_admins_when_it_is_taken_back(empty
         roles = await connection.execute(text("SELECT role FROM people ORDER BY email"))
         assert roles.scalars().all() == ["admin", "owner"]
     await database.close()
+
+
+async def test_files_of_messages_that_are_there_are_to_be_looked_up_and_a_new_database_has_none(empty_url: str) -> None:
+    await migrate(empty_url)
+    database = Database(empty_url)
+
+    async def awaited() -> int:
+        async with database.begin() as connection:
+            return int((await connection.execute(text("SELECT count(*) FROM media_backfill"))).scalar_one())
+
+    assert await awaited() == 0
+    await downgrade(empty_url, "0015")
+    async with database.begin() as connection:
+        for statement in (
+            "INSERT INTO organizations (id, name) VALUES (gen_random_uuid(), 'Acme')",
+            "INSERT INTO instances (id, organization_id, gateway) SELECT 'sales', id, 'cloud' FROM organizations",
+            (
+                "INSERT INTO campaigns (id, organization_id, instance_id, name, content, audience, pace, status)"
+                " SELECT gen_random_uuid(), id, 'sales', 'X', '{}', '{}', '{}', 'draft' FROM organizations"
+            ),
+        ):
+            await connection.execute(text(statement))
+    await migrate(empty_url)
+    assert await awaited() == 1
+    await database.close()

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from berrante.app import Application
 from berrante.gateways.protocol import (
@@ -17,6 +18,7 @@ from berrante.messaging.messages.content import outgoing
 from berrante.web.api.contents import EXAMPLES
 from tests.app.process import client_of, working
 from tests.waiting import until
+from tests.web.access import error
 from tests.web.tenants import tenant
 
 TO = "+5511987654321"
@@ -112,6 +114,20 @@ async def test_variables_by_name_and_by_place_fill_the_body(application: Applica
         assert isinstance(content, TemplateContent)
         found.add(tuple((each.name, each.text) for each in content.components[0].parameters))
     assert found == {((None, "a"), (None, "b")), (("name", "Ana"), ("city", "Recife"))}
+
+
+async def test_a_file_that_is_too_long_or_empty_is_refused_and_not_kept(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("berrante.web.api.media.MAX_BYTES", 10)
+    ours = await tenant(application)
+    headers = {**ours.headers, "Content-Type": "application/pdf"}
+    async with client_of(application) as client:
+        for body, refusal in ((b"x" * 11, (413, "body_too_large")), (b"", (422, "invalid"))):
+            assert error(await client.post("/v1/media", content=body, headers=headers)) == refusal
+        assert (await client.post("/v1/media", content=b"x" * 10, headers=headers)).status_code == 201
+    async with application.database.begin() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM media_files"))).scalar_one() == 1
 
 
 async def test_a_file_is_uploaded_sent_and_read_again(

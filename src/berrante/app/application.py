@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +36,7 @@ from berrante.messaging.contacts import Contacts
 from berrante.messaging.conversations import Conversations, ReadMarks
 from berrante.messaging.dead_letters import Healing, Triage
 from berrante.messaging.endpoints import Deliveries, Endpoints, Sender
+from berrante.messaging.files.registering import RegisteredMedia
 from berrante.messaging.handlers import batch_handlers, handlers
 from berrante.messaging.idempotency import IdempotencyKeys
 from berrante.messaging.instances import Instances
@@ -95,17 +97,20 @@ class Application:
         self.simulator = Simulator(self.intake, clock=connection.now_ms, latency_ms=latency_ms)
         self.waker = Waker(database, self.queues.outbound)
         self.cloud_numbers = CloudNumbers(database, self.queues, clock=connection.now_ms, waker=self.waker)
-        self.media = media_store(settings)
+        files = media_store(settings)
+        self.media = RegisteredMedia(
+            files, database, clock=connection.now_ms, unnamed_for=timedelta(days=settings.keep_uploads_days)
+        )
+        # What is fetched is named by its message at once, or by none.
+        fetched = RegisteredMedia(files, database, clock=connection.now_ms, unnamed_for=timedelta(days=1))
         graph = Graph()
-        self.cloud = CloudGateway(self.cloud_numbers, self.media, graph=graph, clock=connection.now_ms)
+        self.cloud = CloudGateway(self.cloud_numbers, fetched, graph=graph, clock=connection.now_ms)
         trace_client(graph.client, tracing)
         trace_client(sidecars.client, tracing)
         trace_database(database.engine, tracing)
         self.metrics = Metrics(version=__version__)
         self.sidecars = sidecars
-        self.baileys = BaileysGateway(
-            sidecars, self.media, is_cold=Strangers(database).is_cold, clock=connection.now_ms
-        )
+        self.baileys = BaileysGateway(sidecars, fetched, is_cold=Strangers(database).is_cold, clock=connection.now_ms)
         gateways: tuple[Gateway, ...] = (self.simulator, self.cloud, self.baileys)
         self.gateways: Mapping[str, Gateway] = {
             gateway.name: measured(traced_gateway(gateway, tracing), self.metrics) for gateway in gateways
@@ -222,11 +227,13 @@ class Application:
             clock=self.connection.now_ms,
             listener=listener,
             traces=self.tracing,
+            quotas=self.quotas,
         )
         handle = handlers(
             database=self.database,
             queues=self.queues,
             gateways=self.gateways,
+            media=self.media,
             clock=self.connection.now_ms,
             campaign_per_minute=campaign_per_minute(self.settings),
             kept_for=kept_for(self.settings),

@@ -16,6 +16,7 @@ from berrante.messaging.cloud_numbers.models import cloud_numbers, number_update
 from berrante.messaging.contact_imports.models import contact_import_chunks, contact_import_errors, contact_imports
 from berrante.messaging.contacts.models import consents, contacts, opt_outs
 from berrante.messaging.endpoints.models import webhook_deliveries, webhook_endpoints
+from berrante.messaging.files.models import campaign_files, media_backfill, media_files, message_files
 from berrante.messaging.idempotency.models import idempotency_keys
 from berrante.messaging.instance_states.models import instance_states
 from berrante.messaging.instances.models import instances
@@ -36,6 +37,7 @@ __all__ = [
     "baileys_sessions",
     "campaign_days",
     "campaign_entries",
+    "campaign_files",
     "campaign_numbers",
     "campaign_recipients",
     "campaign_settings",
@@ -49,6 +51,9 @@ __all__ = [
     "idempotency_keys",
     "instance_states",
     "instances",
+    "media_backfill",
+    "media_files",
+    "message_files",
     "message_prices",
     "messages",
     "number_updates",

@@ -166,6 +166,9 @@ class Settings(BaseSettings):
     keep_messages_days: int = Field(
         0, ge=0, le=36_500, description="Days that messages are kept in the database; 0 keeps them for ever."
     )
+    keep_uploads_days: int = Field(
+        30, ge=1, le=36_500, description="Days that an uploaded file is kept which no message and no campaign names."
+    )
 
     message: QueueSettings = QueueSettings(concurrency=5, rate_max=10, rate_duration_ms=1_000)
     automation: QueueSettings = QueueSettings(concurrency=5, rate_max=20, rate_duration_ms=1_000)

@@ -2,7 +2,7 @@
 
 from berrante.store.database import Database
 from berrante.store.encryption import Cipher, EncryptionError, KeyMissing
-from berrante.store.ids import IdMaker, new_id
+from berrante.store.ids import IdMaker, first_id, new_id
 from berrante.store.metadata import MOMENT, metadata
 from berrante.store.migrating import downgrade, migrate, revision
 from berrante.store.sealed import Sealed
@@ -19,6 +19,7 @@ __all__ = [
     "disable_tenancy",
     "downgrade",
     "enable_tenancy",
+    "first_id",
     "metadata",
     "migrate",
     "new_id",

@@ -72,3 +72,12 @@ class _Randomness:
 
 
 new_id: Final = IdMaker(now_ms=lambda: time.time_ns() // 1_000_000)
+
+
+def first_id(ms: int) -> UUID:
+    """Return the smallest id that is made at that time: ids begin with their milliseconds.
+
+    >>> str(first_id(0x0123456789AB))
+    '01234567-89ab-0000-0000-000000000000'
+    """
+    return UUID(int=ms << 80)

@@ -279,7 +279,7 @@ OF_PATHS: Final[Mapping[str, Any]] = {
         "queues": {"status": "ok", "latency_ms": 3.1},
         "gateways": {"status": "ok", "latency_ms": 1.2},
     },
-    "/health/database": {"status": "ok", "latency_ms": 0.9, "revision": "0011"},
+    "/health/database": {"status": "ok", "latency_ms": 0.9, "revision": "0016"},
     "/health/gateways": {"status": "ok", "latency_ms": 1.2},
     "/health/live": {"status": "ok", "version": "0.1.0", "uptime_s": 86400.0},
     "/health/queues": {"status": "ok", "latency_ms": 3.1},

@@ -10,13 +10,16 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from berrante.engine.connection import system_clock
 from berrante.gateways.baileys import BaileysGateway, Configuration, SidecarProcess, Sidecars
 from berrante.gateways.baileys.installation import Installed
 from berrante.gateways.media import FolderMediaStore
 from berrante.messaging.baileys.strangers import Strangers
+from berrante.messaging.files.registering import RegisteredMedia
 from berrante.store import Database
 from tests.gateways.baileys.fake_whatsapp import FakeWhatsApp
 from tests.waiting import until
@@ -119,7 +122,7 @@ async def sidecar(
         store = FolderMediaStore(data_dir / "media")
         gateway = BaileysGateway(
             sidecars,
-            store,
+            RegisteredMedia(store, database, clock=system_clock, unnamed_for=timedelta(days=1)),
             is_cold=Strangers(database).is_cold,
             trust=whatsapp.certificates.client_context(),
         )

@@ -37,16 +37,25 @@ _REFERENCE: Final = re.compile(r"(?P<owner>[0-9a-f-]{36})/(?P<name>[0-9a-f]{64}(
 
 def named(organization_id: UUID, data: bytes, *, mime_type: str) -> Stored:
     """Return what a file will be known by; a kind that WhatsApp does not carry is kept as plain bytes."""
+    return named_by(organization_id, sha256=hashlib.sha256(data).hexdigest(), size=len(data), mime_type=mime_type)
+
+
+def named_by(organization_id: UUID, *, sha256: str, size: int, mime_type: str) -> Stored:
+    """Return the same of a file whose bytes are elsewhere."""
     plain = mime_type.partition(";")[0].strip().lower()
     ending = _ENDINGS.get(plain, _OTHER[1])
-    reference = f"{organization_id}/{hashlib.sha256(data).hexdigest()}{ending}"
-    return Stored(reference=reference, mime_type=_TYPES[ending], size=len(data))
+    return Stored(reference=f"{organization_id}/{sha256}{ending}", mime_type=_TYPES[ending], size=size)
+
+
+def is_reference(organization_id: UUID, text: str) -> bool:
+    """Tell whether a text can be the reference of a file of the organization's."""
+    match = _REFERENCE.fullmatch(text)
+    return match is not None and match["owner"] == str(organization_id) and match["ending"] in _TYPES
 
 
 def mime_type_of(organization_id: UUID, reference: str) -> str:
     """Return the type of a file of the organization's; raises ``MediaMissing`` for what cannot be one."""
-    match = _REFERENCE.fullmatch(reference)
     # The owner stands in the reference: whoever guesses another's hash still does not get the file.
-    if match is None or match["owner"] != str(organization_id) or match["ending"] not in _TYPES:
+    if not is_reference(organization_id, reference):
         raise MediaMissing(reference)
-    return _TYPES[match["ending"]]
+    return _TYPES[f".{reference.rpartition('.')[2]}"]

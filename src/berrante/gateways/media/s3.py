@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import ClassVar, Final
@@ -10,8 +10,9 @@ from uuid import UUID
 
 import httpx
 
-from berrante.gateways.media.naming import mime_type_of, named
+from berrante.gateways.media.naming import mime_type_of, named, named_by
 from berrante.gateways.media.signing import signed
+from berrante.gateways.media.spooling import Spooled
 from berrante.gateways.media.store import MediaMissing, MediaStoreUnavailable, Stored
 
 _TIMEOUT: Final = httpx.Timeout(connect=5, write=60, read=60, pool=5)
@@ -24,7 +25,7 @@ _REMEDIES: Final = {
     "InvalidAccessKeyId": "correct BERRANTE_S3_ACCESS_KEY",
     "SignatureDoesNotMatch": "correct BERRANTE_S3_SECRET_KEY",
     "RequestTimeTooSkewed": "set this machine's clock",
-    "403": "correct BERRANTE_S3_ACCESS_KEY and BERRANTE_S3_SECRET_KEY, and let them list, read and write the bucket",
+    "403": "correct BERRANTE_S3_ACCESS_KEY and BERRANTE_S3_SECRET_KEY, and let them list, read, write and delete",
     "404": "make the bucket, or correct BERRANTE_S3_BUCKET",
     "301": "correct BERRANTE_S3_REGION or BERRANTE_S3_ENDPOINT",
     "400": "correct BERRANTE_S3_REGION or BERRANTE_S3_ENDPOINT",
@@ -63,8 +64,8 @@ class Bucket:
 class S3MediaStore:
     """Files named as in a folder, each organization's under its own id; close it at the end.
 
-    What is asked of the bucket is to list, read and write it: without the right to list, S3 answers of a file that is
-    not there that it is forbidden.
+    What is asked of the bucket is to list, read, write and delete: without the right to list, S3 answers of a file
+    that is not there that it is forbidden.
     """
 
     name: ClassVar[str] = "s3"
@@ -86,6 +87,12 @@ class S3MediaStore:
         await self._ask("PUT", stored.reference, content=data, content_type=stored.mime_type)
         return stored
 
+    async def put_spooled(self, organization_id: UUID, file: Spooled, *, mime_type: str) -> Stored:
+        """Store the file as ``put`` does, piece by piece in one request."""
+        stored = named_by(organization_id, sha256=file.sha256, size=file.size, mime_type=mime_type)
+        await self._ask("PUT", stored.reference, content=file, content_type=stored.mime_type)
+        return stored
+
     async def get(self, organization_id: UUID, reference: str) -> tuple[Stored, bytes]:
         """Read the file; raises ``MediaMissing``."""
         mime_type = mime_type_of(organization_id, reference)
@@ -98,6 +105,17 @@ class S3MediaStore:
         answer = await self._ask("HEAD", reference)
         return Stored(reference=reference, mime_type=mime_type, size=int(answer.headers.get("Content-Length", 0)))
 
+    async def delete(self, organization_id: UUID, reference: str) -> None:
+        """Delete the object, if it is there; raises ``MediaMissing`` for what cannot be one.
+
+        In a bucket with versions S3 keeps the older ones.
+        """
+        mime_type_of(organization_id, reference)
+        try:
+            await self._ask("DELETE", reference)
+        except MediaMissing:
+            return  # AWS answers 204 all the same, others 404
+
     async def check(self) -> str:
         """Return where files are kept; raises ``MediaStoreUnavailable``, with the remedy, if that is out of reach."""
         await self._ask("HEAD")
@@ -108,15 +126,20 @@ class S3MediaStore:
         await self._client.aclose()
 
     async def _ask(
-        self, method: str, reference: str = "", *, content: bytes = b"", content_type: str | None = None
+        self, method: str, reference: str = "", *, content: bytes | Spooled = b"", content_type: str | None = None
     ) -> httpx.Response:
         headers = {"Content-Type": content_type} if content_type else {}
-        request = self._client.build_request(
-            method, self._bucket.url(reference), content=content or None, headers=headers
-        )
+        body: bytes | AsyncIterator[bytes] | None
+        if isinstance(content, Spooled):
+            # S3 takes no body whose length it is not told beforehand.
+            headers["Content-Length"] = str(content.size)
+            body, sha256 = content.pieces(), content.sha256
+        else:
+            body, sha256 = content or None, hashlib.sha256(content).hexdigest()
+        request = self._client.build_request(method, self._bucket.url(reference), content=body, headers=headers)
         signed(
             request,
-            payload_sha256=hashlib.sha256(content).hexdigest(),
+            payload_sha256=sha256,
             region=self._bucket.region,
             access_key=self._bucket.access_key,
             secret_key=self._bucket.secret_key,

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Protocol
 from uuid import UUID
 
+from berrante.gateways.media.spooling import Spooled
+
 #: What one file may have: WhatsApp takes documents of up to 100 MB, which a process is not to hold in memory.
 MAX_BYTES: Final = 64 * 1024 * 1024
 
@@ -44,10 +46,17 @@ class MediaStore(Protocol):
     Each raises ``OSError`` if the store is away.
     """
 
-    name: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """Return what kind of store it is."""
+        ...
 
     async def put(self, organization_id: UUID, data: bytes, *, mime_type: str) -> Stored:
         """Store a file durably."""
+        ...
+
+    async def put_spooled(self, organization_id: UUID, file: Spooled, *, mime_type: str) -> Stored:
+        """Store a file durably that is not in memory."""
         ...
 
     async def get(self, organization_id: UUID, reference: str) -> tuple[Stored, bytes]:
@@ -56,6 +65,10 @@ class MediaStore(Protocol):
 
     async def find(self, organization_id: UUID, reference: str) -> Stored:
         """Return what is known of a file, without its bytes; raises ``MediaMissing``."""
+        ...
+
+    async def delete(self, organization_id: UUID, reference: str) -> None:
+        """Delete a file; one that is not there is deleted already. Raises ``MediaMissing`` for what cannot be one."""
         ...
 
     async def check(self) -> str:

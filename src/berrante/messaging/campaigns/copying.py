@@ -6,6 +6,7 @@ from sqlalchemy import Uuid, cast, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.messaging.campaigns.campaign import Campaign
+from berrante.messaging.campaigns.files import keep_copied
 from berrante.messaging.campaigns.life import Status
 from berrante.messaging.campaigns.models import campaign_entries, campaign_numbers, campaigns
 from berrante.store import new_id
@@ -33,4 +34,5 @@ async def copy(connection: AsyncConnection, campaign: Campaign) -> UUID:
         rows = select(cast(literal(copy_id), Uuid), *(table.c[each] for each in columns))
         source = rows.where(table.c.campaign_id == campaign.id)
         await connection.execute(insert(table).from_select(["campaign_id", *columns], source))
+    await keep_copied(connection, campaign.organization_id, copy_id, campaign.content)
     return copy_id

@@ -14,6 +14,7 @@ from berrante.messaging.campaigns.campaign import Campaign, load, owned, told_of
 from berrante.messaging.campaigns.content import Content, Shares
 from berrante.messaging.campaigns.copying import copy
 from berrante.messaging.campaigns.editing import UNCHANGED, Unchanged, edited
+from berrante.messaging.campaigns.files import drop_files, keep_files
 from berrante.messaging.campaigns.freezing import Plan, counts_by_reason
 from berrante.messaging.campaigns.jobs import rouse
 from berrante.messaging.campaigns.life import STEPS, IllegalMove, Move, Status, is_done_already
@@ -75,8 +76,9 @@ class Campaigns:
         lines = entries(recipients) if recipients is not None else []
         numbers = Shares.checked(numbers_of(instance_id), field="instance_id").weights
         written = Content.read(body if content is None else content, organization_id=organization_id)
+        campaign_id = new_id()
         row = {
-            "id": new_id(),
+            "id": campaign_id,
             "organization_id": organization_id,
             "instance_id": numbers[0][0],
             "name": named(name),
@@ -91,7 +93,8 @@ class Campaigns:
             if reply_automation_id is not None:
                 await check_automation(connection, organization_id, reply_automation_id, [each for each, _ in numbers])
             await store(connection, row, numbers, lines)
-            (made,) = await load(connection, campaigns.c.id == row["id"])
+            await keep_files(connection, organization_id, campaign_id, written)
+            (made,) = await load(connection, campaigns.c.id == campaign_id)
         return made
 
     async def get(self, organization_id: UUID, campaign_id: UUID) -> Campaign | None:
@@ -145,6 +148,9 @@ class Campaigns:
             (made,) = await load(connection, campaigns.c.id == campaign_id)
             if content is not None:
                 await check_ways_out(connection, organization_id, names, made.content)
+                await keep_files(connection, organization_id, campaign_id, made.content)
+                if made.started_at is None:  # else messages may be on their way that name what it named before
+                    await drop_files(connection, organization_id, campaign_id, made.content, at=moment(self._clock()))
         if made.status is Status.RUNNING:
             await rouse(self._queues.campaign, made)
         return made
@@ -155,6 +161,7 @@ class Campaigns:
             campaign = await owned(connection, organization_id, campaign_id, locked=True)
             if campaign.status is not Status.DRAFT:
                 raise IllegalMove(campaign_id, Move.CANCEL, campaign.status)
+            await drop_files(connection, organization_id, campaign_id, None, at=moment(self._clock()))
             await connection.execute(campaigns.delete().where(campaigns.c.id == campaign_id))
 
     async def duplicate(self, organization_id: UUID, campaign_id: UUID) -> Campaign:

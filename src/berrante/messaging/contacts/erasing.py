@@ -1,7 +1,8 @@
 """Erasing a person: what was said and who it was goes; that campaigns must not write there stays, as a hash.
 
-Rows of messages stay without their content, since counts and receipts refer to them. Copies beyond the database are
-not reached from here: jobs that are kept in Redis until their retention ends, logs, what webhooks were told.
+Rows of messages stay without their content, since counts and receipts refer to them. Files that nobody else names are
+noted, and deleted by ``FileSweeper`` afterwards. Other copies beyond the database are not reached from here: jobs that
+are kept in Redis until their retention ends, logs, what webhooks were told.
 """
 
 from datetime import datetime
@@ -16,6 +17,8 @@ from berrante.messaging.campaigns.models import campaign_entries, campaign_recip
 from berrante.messaging.cloud_numbers.models import number_updates
 from berrante.messaging.contacts.consent import Refusal, bar
 from berrante.messaging.contacts.models import consents, contacts
+from berrante.messaging.files.keeping import let_go
+from berrante.messaging.messages.files import file_in
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.status import MessageStatus
 
@@ -31,7 +34,9 @@ async def erase_person(connection: AsyncConnection, *, organization_id: UUID, ad
     rows = (await connection.execute(lock)).all()
     ids = [row.id for row in rows]
     await bar(connection, organization_id=organization_id, address=address, at=at, erased_at=at)
+    files = await _files(connection, ids)
     await _messages(connection, ids, at)
+    await let_go(connection, files, at=at)
     await _plans(connection, organization_id, address, ids)
     await _preferences(connection, organization_id, {address, *(row.whatsapp_address or address for row in rows)})
     await connection.execute(update(consents).where(consents.c.contact_id.in_(ids)).values(text=None, source="erased"))
@@ -53,6 +58,17 @@ async def erase_person(connection: AsyncConnection, *, organization_id: UUID, ad
         "updated_at": at,
     }
     await connection.execute(update(contacts).where(contacts.c.id.in_(ids)).values(gone))
+
+
+async def _files(connection: AsyncConnection, ids: list[UUID]) -> list[tuple[UUID, UUID, object]]:
+    """Return what their messages name, and lock these: nobody adds a file to one that is about to be emptied."""
+    query = (
+        select(messages.c.organization_id, messages.c.id, file_in)
+        .where(messages.c.contact_id.in_(ids))
+        .order_by(messages.c.id)
+        .with_for_update(key_share=True)
+    )
+    return [(organization_id, id_, file) for organization_id, id_, file in await connection.execute(query)]
 
 
 async def _messages(connection: AsyncConnection, ids: list[UUID], at: datetime) -> None:

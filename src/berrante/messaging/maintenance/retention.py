@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Delete, Exists, Select, Update, delete, exists, select, update
+from sqlalchemy import Exists, Select, delete, exists, select, update
+from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
 from berrante.engine import Retention, State
 from berrante.engine.dead_letters import KEEP
@@ -16,13 +17,17 @@ from berrante.engine.old_jobs import OldJobs
 from berrante.messaging.automations.models import automation_runs
 from berrante.messaging.campaigns.models import campaign_recipients
 from berrante.messaging.clock import Clock, milliseconds, moment
+from berrante.messaging.files.keeping import let_go
+from berrante.messaging.messages.files import file_in
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.status import OPEN
 from berrante.messaging.queues import QueueName, Queues
-from berrante.store import Database
+from berrante.store import Database, first_id
 
 _BATCH: Final = 1_000
 _REMOVED: Final = {"type": "removed"}
+_Chosen = tuple[UUID, UUID, str | None]
+_Removal = ReturningDelete[_Chosen] | ReturningUpdate[_Chosen]
 _FINISHED: Final = (State.COMPLETED, State.FAILED)
 
 
@@ -66,13 +71,15 @@ class RetentionKeeper:
         removed.jobs += await self._old_jobs(QueueName.DEAD_LETTER, State.COMPLETED, KEEP)
         return removed
 
-    async def _batches(self, statement: Delete | Update) -> int:
+    async def _batches(self, statement: _Removal) -> int:
         total = 0
         while True:
             async with self._database.begin() as connection:
-                number = (await connection.execute(statement)).rowcount
-            total += number
-            if number < _BATCH:
+                rows = (await connection.execute(statement)).all()
+                files = [(row.organization_id, row.id, row.file) for row in rows if row.file is not None]
+                await let_go(connection, files, at=moment(self._clock()))
+            total += len(rows)
+            if len(rows) < _BATCH:
                 return total
             await asyncio.sleep(0)  # the process has others to serve between two batches
 
@@ -83,20 +90,21 @@ class RetentionKeeper:
         return sum([number async for number in old.remove()])
 
 
-def _old(before: datetime) -> "Select[tuple[UUID]]":
-    """Choose messages that are old and at their end, nothing being left to do with them."""
+def _old(before: datetime) -> "Select[_Chosen]":
+    """Choose and lock messages that are old and at their end, with nothing left to do; two runs share them."""
     due = exists().where(automation_runs.c.message_id == messages.c.id, automation_runs.c.status == "open")
     return (
-        select(messages.c.id)
+        select(messages.c.id, messages.c.organization_id, file_in.label("file"))
         .where(
             # Ids begin with their time: the primary key finds the old ones without an index of its own.
-            messages.c.id < _first_id(before),
+            messages.c.id < first_id(milliseconds(before)),
             messages.c.created_at < before,
             messages.c.status.not_in([status.value for status in OPEN]),
             ~due,
         )
         .order_by(messages.c.id)
         .limit(_BATCH)
+        .with_for_update(of=messages, skip_locked=True)
     )
 
 
@@ -104,16 +112,14 @@ def _of_a_campaign() -> Exists:
     return exists().where(campaign_recipients.c.message_id == messages.c.id)
 
 
-def _deleting(before: datetime) -> Delete:
-    return delete(messages).where(messages.c.id.in_(_old(before).where(~_of_a_campaign()).scalar_subquery()))
+def _deleting(before: datetime) -> "ReturningDelete[_Chosen]":
+    old = _old(before).where(~_of_a_campaign()).subquery("old")
+    return delete(messages).where(messages.c.id == old.c.id).returning(old.c.id, old.c.organization_id, old.c.file)
 
 
-def _emptying(before: datetime) -> Update:
+def _emptying(before: datetime) -> "ReturningUpdate[_Chosen]":
     """Take the text out of a campaign's messages: without the rows, its counts would no longer add up."""
-    chosen = _old(before).where(_of_a_campaign(), messages.c.content["type"].astext != _REMOVED["type"])
-    return update(messages).where(messages.c.id.in_(chosen.scalar_subquery())).values(content=_REMOVED)
-
-
-def _first_id(at: datetime) -> UUID:
-    """Return the smallest id that is made at that time."""
-    return UUID(int=milliseconds(at) << 80)
+    is_full = messages.c.content["type"].astext != _REMOVED["type"]
+    old = _old(before).where(_of_a_campaign(), is_full).subquery("old")
+    emptied = update(messages).where(messages.c.id == old.c.id).values(content=_REMOVED)
+    return emptied.returning(old.c.id, old.c.organization_id, old.c.file)

@@ -12,11 +12,13 @@ _MINUTE_MS: Final = 60_000
 MISSED_AFTER_MS: Final = 15_000
 
 RETAIN: Final = "retain"
+DELETE_FILES: Final = "delete-files"
 FORGET_DELIVERIES: Final = "forget-deliveries"
 FORGET_IDEMPOTENCY_KEYS: Final = "forget-idempotency-keys"
 EVERY_MS: Final = {
     RECONCILE: _MINUTE_MS,
     RETAIN: 60 * _MINUTE_MS,
+    DELETE_FILES: _MINUTE_MS,
     FORGET_DELIVERIES: 60 * _MINUTE_MS,
     FORGET_IDEMPOTENCY_KEYS: 60 * _MINUTE_MS,
 }

@@ -29,6 +29,7 @@ from berrante.messaging.outage import is_away, waits
 from berrante.messaging.outbound.signals import Listener, deaf
 from berrante.messaging.payloads import checked, point_in_time, read
 from berrante.messaging.queues import Queues
+from berrante.messaging.quotas import Quotas
 from berrante.messaging.traces import Traces, Untraced
 from berrante.store import Database
 
@@ -57,12 +58,13 @@ class MessageHandler:
         gateways: Mapping[str, Gateway] | None = None,
         listener: Listener = deaf,
         traces: Traces = Untraced(),  # noqa: B008  it holds nothing
+        quotas: Quotas | None = None,
     ) -> None:
         self._database = database
         self._queues = queues
         self._clock = clock
         self._listener = listener
-        self._media = MediaFetcher(database, gateways or {})
+        self._media = MediaFetcher(database, gateways or {}, clock)
         self._shares = Shares(
             database,
             queues,
@@ -71,6 +73,7 @@ class MessageHandler:
             gateways=gateways or {},
             can_fetch=self._media.can_fetch,
             traces=traces,
+            quotas=quotas,
         )
 
     async def __call__(self, jobs: Sequence[Job]) -> Mapping[str, object]:

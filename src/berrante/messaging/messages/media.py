@@ -8,6 +8,8 @@ from sqlalchemy import select, update
 from berrante.engine import Unrecoverable
 from berrante.gateways.media import MediaUnavailable, fetches_media
 from berrante.gateways.protocol import Gateway, MediaKind
+from berrante.messaging.clock import Clock, moment
+from berrante.messaging.files.keeping import let_go_unnamed, name_file
 from berrante.messaging.instances.tenancy import gateway_of
 from berrante.messaging.messages.jobs import MediaPayload
 from berrante.messaging.messages.models import messages
@@ -33,8 +35,9 @@ def to_fetch(content: Mapping[str, Any]) -> str | None:
 class MediaFetcher:
     """Fetches files by the gateway of the message's number, if that can."""
 
-    def __init__(self, database: Database, gateways: Mapping[str, Gateway]) -> None:
+    def __init__(self, database: Database, gateways: Mapping[str, Gateway], clock: Clock) -> None:
         self._database = database
+        self._clock = clock
         self._gateways = gateways
 
     def can_fetch(self, gateway: str) -> bool:
@@ -44,7 +47,8 @@ class MediaFetcher:
     async def __call__(self, payload: MediaPayload) -> object:
         """Fetch and store a message's file; raises ``MediaUnavailable`` if trying again may help.
 
-        Killed after the file is stored and before the row says so, the next run stores the same file again.
+        Killed after the file is stored and before the row says so, the next run stores the same file again; without
+        one, the file goes a day later.
         """
         async with self._database.begin() as connection:
             name = await gateway_of(
@@ -67,15 +71,22 @@ class MediaFetcher:
                 raise
             await self._note(payload, {"unavailable": str(error)})
             return {"status": "unavailable"}
-        await self._note(payload, {"stored": stored.reference, "size": stored.size})
+        await self._note(payload, {"stored": stored.reference, "size": stored.size}, file=stored.reference)
         return {"status": "stored", "reference": stored.reference}
 
-    async def _note(self, payload: MediaPayload, what: dict[str, Any]) -> None:
+    async def _note(self, payload: MediaPayload, what: dict[str, Any], *, file: str | None = None) -> None:
         async with self._database.begin() as connection:
             query = select(messages.c.content).where(*_mine(payload)).with_for_update(key_share=True)
             content = (await connection.execute(query)).scalar_one_or_none()
             if content is None or to_fetch(content) is None:
-                return  # erased meanwhile, or fetched by another worker
+                # Erased meanwhile, or fetched by another worker: then that message names the file.
+                if file is not None:
+                    await let_go_unnamed(connection, reference=file, at=moment(self._clock()))
+                return
+            if file is not None and not await name_file(
+                connection, organization_id=payload.organization_id, message_id=payload.message_id, reference=file
+            ):
+                raise MediaUnavailable("it was deleted with the last message that named it", again=True)
             type_ = content["type"]
             changed = content | {type_: content[type_] | what}
             await connection.execute(update(messages).where(*_mine(payload)).values(content=changed))

@@ -27,6 +27,7 @@ from berrante.messaging.outbound.jobs import send_job
 from berrante.messaging.outbound.signals import Listener
 from berrante.messaging.outbound.writing import gateway_named
 from berrante.messaging.queues import Queues
+from berrante.messaging.quotas import Quotas
 from berrante.messaging.traces import Traces
 from berrante.store import Database
 
@@ -58,8 +59,10 @@ class Shares:
         gateways: Mapping[str, Gateway],
         can_fetch: Callable[[str], bool],
         traces: Traces,
+        quotas: Quotas | None = None,
     ) -> None:
         self._database = database
+        self._quotas = quotas
         self._traces = traces
         self._queues = queues
         self._clock = clock
@@ -178,6 +181,8 @@ class Shares:
             await self._queues.automation.add_bulk(list(steps.values()))
         if answers:  # killed before this line, the reconciler adds them
             await self._queues.outbound.add_bulk(answers)
+            if self._quotas is not None:  # never refused: whoever opts out is told so
+                await self._quotas.count_messages(mine[0].asks.organization_id, len(answers))
         await enqueue(self._queues, told)
         if files:
             await self._queues.message.add_bulk(list(files.values()))

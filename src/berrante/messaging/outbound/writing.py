@@ -9,8 +9,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berrante.gateways.protocol import Content, Gateway, Quoted, TextContent
-from berrante.messaging.errors import GatewayMissing
+from berrante.messaging.errors import GatewayMissing, Invalid
+from berrante.messaging.files.keeping import name_file
 from berrante.messaging.messages.content import stored
+from berrante.messaging.messages.files import file_of
 from berrante.messaging.messages.models import messages
 from berrante.messaging.messages.origin import Origin
 from berrante.messaging.messages.status import MessageStatus
@@ -39,7 +41,7 @@ async def write(
 
     Give ``content``, or ``text`` for a plain one. ``reply_to`` is WhatsApp's own id of the message that this answers,
     ``quoted`` what it was, if that is known.
-    A ``message_id`` that is stored already stays as it is.
+    A ``message_id`` that is stored already stays as it is. Raises ``Invalid`` for a file of ours that was deleted.
     """
     if content is None:
         content = TextContent(body=text or "")
@@ -58,7 +60,12 @@ async def write(
         "created_at": at,
         "updated_at": at,
     }
-    await connection.execute(_WRITE, row)
+    written = await connection.execute(_WRITE, row)
+    # After the insert, which waits for whoever erases the contact.
+    if written.rowcount and (file := file_of(content)):
+        field, reference = file
+        if not await name_file(connection, organization_id=organization_id, message_id=message_id, reference=reference):
+            raise Invalid(field, "names a file that was deleted", remedy="upload it with POST /v1/media")
     return message_id
 
 

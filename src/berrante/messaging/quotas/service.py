@@ -23,7 +23,7 @@ from berrante.messaging.errors import Missing, QuotaExceeded
 from berrante.messaging.messages.models import messages
 from berrante.messaging.organizations.models import organizations
 from berrante.messaging.quotas.models import quotas
-from berrante.store import Database
+from berrante.store import Database, first_id
 
 _DAILY: Final = (Path(limits.__file__).parent / "daily.lua").read_text()
 _KEPT_S: Final = 48 * 3_600
@@ -73,7 +73,10 @@ class Quotas:
             return await _read(connection, organization_id)
 
     async def set(self, organization_id: UUID, quota: Quota, *, actor: Actor) -> None:
-        """Set an organization's quota as a whole. Raises ``Missing``."""
+        """Set an organization's quota as a whole; what was sent today counts, also before there was a limit.
+
+        Raises ``Missing``.
+        """
         row = {"organization_id": organization_id, **asdict(quota)}
         statement = insert(quotas).values(row)
         changed = {**asdict(quota), "updated_at": func.now()}
@@ -84,6 +87,8 @@ class Quotas:
                 raise Missing("organization", organization_id)
             before = await _read(connection, organization_id)
             await connection.execute(statement)
+            # Before the commit: if Redis is away, nothing changes.
+            await self._begin_counting(organization_id, before, quota)
             await audit.record(
                 connection,
                 organization_id=organization_id,
@@ -112,11 +117,18 @@ class Quotas:
         now = time.monotonic()
         at, quota = self._remembered.get(organization_id, (0.0, None))
         if quota is None or now - at > _REMEMBERED_S:
-            quota = await self.get(organization_id)
+            known, quota = quota, await self.get(organization_id)
+            if known is not None:  # what this process wrote since the limit was set is in the rows alone
+                await self._begin_counting(organization_id, known, quota)
             if len(self._remembered) >= _REMEMBERED_MOST:
                 self._remembered.clear()
             self._remembered[organization_id] = (now, quota)
         return quota
+
+    async def _begin_counting(self, organization_id: UUID, before: Quota, after: Quota) -> None:
+        """Forget a count from when there was a limit earlier in the day: without one nothing is counted."""
+        if before.messages_per_day is None and after.messages_per_day is not None:
+            await self._redis.delete(self._key(organization_id))
 
     async def take_messages(self, organization_id: UUID, number: int = 1) -> None:
         """Take from today's messages; raises ``QuotaExceeded`` and takes none if too few are left.
@@ -139,6 +151,11 @@ class Quotas:
     async def give_back_messages(self, organization_id: UUID, number: int = 1) -> None:
         """Give back messages that were taken and not written."""
         await self._add(self._key(organization_id), -number)
+
+    async def count_messages(self, organization_id: UUID, number: int) -> None:
+        """Count messages that were written whatever is left."""
+        if (await self._lately(organization_id)).messages_per_day is not None:
+            await self._add(self._key(organization_id), number)
 
     @asynccontextmanager
     async def spending(self, organization_id: UUID) -> AsyncIterator["Spending"]:
@@ -176,8 +193,8 @@ class Quotas:
         return True
 
     async def _sent_today(self, connection: AsyncConnection, organization_id: UUID) -> int:
-        # Ids begin with their milliseconds: the index on (organization_id, id) finds the day's first.
-        first = UUID(int=milliseconds(self._midnight()) << 80)
+        # The index on (organization_id, id) finds the day's first.
+        first = first_id(milliseconds(self._midnight()))
         query = select(func.count()).where(
             messages.c.organization_id == organization_id, messages.c.id >= first, messages.c.direction == "out"
         )

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
-from berrante.gateways.media import MAX_BYTES, SENDABLE, MediaMissing
+from berrante.gateways.media import MAX_BYTES, SENDABLE, MediaMissing, TooLong, spooled
 from berrante.messaging.errors import Missing
 from berrante.messaging.messages.bodies import stored_reference
 from berrante.web.auth import CurrentKey
@@ -51,17 +51,15 @@ async def upload_media(request: Request, key: CurrentKey) -> MediaOut:
     if kind not in SENDABLE:
         problem = f"WhatsApp carries no {kind[:60]!r}: send the file as the body, with its own Content-Type, one of "
         raise WebError(415, "media_type_not_supported", problem + ", ".join(sorted(SENDABLE)), field="Content-Type")
-    data = bytearray()
     try:
-        async for chunk in request.stream():
-            data += chunk
-            if len(data) > MAX_BYTES:
-                raise WebError(413, "body_too_large", f"the file has more than {MAX_BYTES} bytes")
+        async with spooled(request.stream(), most=MAX_BYTES) as file:
+            if file.size == 0:
+                raise WebError(422, "invalid", "the file is empty: send its bytes as the body", field="body")
+            stored = await services(request).media.put_spooled(key.organization_id, file, mime_type=kind)
+    except TooLong as error:
+        raise WebError(413, "body_too_large", str(error)) from error
     except ClientDisconnect as error:
         raise WebError(400, "body_incomplete", "the body ended early") from error
-    if not data:
-        raise WebError(422, "invalid", "the file is empty: send its bytes as the body", field="body")
-    stored = await services(request).media.put(key.organization_id, bytes(data), mime_type=kind)
     return MediaOut(id=stored.reference.partition("/")[2], content_type=stored.mime_type, size=stored.size)
 
 
