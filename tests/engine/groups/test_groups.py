@@ -72,6 +72,21 @@ async def test_a_weight_of_three_gets_three_turns_of_four(queue: Queue) -> None:
     assert (await _run(queue))[:40].count("B") == 30
 
 
+async def test_groups_go_in_the_order_of_their_coming_and_before_all_second_turns(queue: Queue) -> None:
+    ran: list[str] = []
+    newcomers = [f"a{number:02}" for number in reversed(range(20))]
+
+    async def handle(job: Job) -> None:
+        ran.append(job.data)
+        if len(ran) <= len(newcomers):
+            await queue.add("send", name := newcomers[len(ran) - 1], JobOptions(group=name))
+
+    firsts = [f"g{number:02}" for number in reversed(range(20))]
+    await queue.add_bulk([_new(name, name) for name in [*firsts, *firsts]])
+    await process_all(queue, handle)
+    assert ran == [*firsts, *newcomers, *firsts]
+
+
 async def test_one_added_alone_goes_the_same_way_as_many(queue: Queue) -> None:
     job = await queue.add("send", {"to": "Ana"}, JobOptions(group="a", priority=3))
     assert job.group == "a"

@@ -75,12 +75,13 @@ def extended(name: str) -> Script:
     """Load one of our scripts with the functions that it uses: BullMQ's own, cut from ``moveToFinished``, and ours.
 
     So every change of a state is made by BullMQ's code where there is a function for it. The digest over the installed
-    files pins where the cuts are. Ours are in ``groups.lua`` and ``group_turns.lua``.
+    files pins where the cuts are. Ours are in ``group_limits.lua``, ``groups.lua`` and ``group_turns.lua``.
     """
     functions, found, _ = official("moveToFinished-14").source.partition(b"\nlocal jobIdKey = KEYS[12]\n")
     assert found, "moveToFinished has another main part than the one that was tested"
     main = b"\n".join(own(part).source for part in _PARTS.get(name, (name,)))
-    return Script.of(name, _used(b"\n".join((functions, own("groups").source, own("group_turns").source)), main) + main)
+    ours = (own(part).source for part in ("group_limits", "groups", "group_turns"))
+    return Script.of(name, _used(b"\n".join((functions, *ours)), main) + main)
 
 
 def _used(functions: bytes, main: bytes) -> bytes:

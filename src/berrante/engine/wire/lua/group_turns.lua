@@ -13,8 +13,8 @@ local function take_turns(groups, most, batch, seed, start, mates)
 
   -- Takes the job that is next in a group's line: the first, or, once in a while, the first of the lowest priority.
   local function pick(group)
-    local jobs, id, class = group.jobs, nil, nil
-    if group.floor > 0 and (group.turns + 1) * group.floor >= 1 then
+    local jobs, floor, id, class = groups.line(group), group.limits.floor, nil, nil
+    if floor > 0 and (group.turns + 1) * floor >= 1 then
       local last = rcall("ZRANGE", jobs, -1, -1, "WITHSCORES")
       class = last[1] and math.floor(last[2] / CLASS)
       if class then
@@ -33,7 +33,7 @@ local function take_turns(groups, most, batch, seed, start, mates)
     group.waits = group.waits - 1
     groups.count = groups.count - 1
     local lower = false
-    if group.waits > 0 and group.floor > 0 then
+    if group.waits > 0 and floor > 0 then
       local last = rcall("ZRANGE", jobs, -1, -1, "WITHSCORES")
       lower = last[1] and math.floor(last[2] / CLASS) > class
     end
@@ -44,16 +44,17 @@ local function take_turns(groups, most, batch, seed, start, mates)
   -- Takes many at once where that comes to the same: none of a lower priority waits that could claim its share.
   local function pick_many(group, most)
     most = math.min(most, group.waits)
-    if group.gap > 0 then
+    local jobs, limits = groups.line(group), group.limits
+    if limits.gap > 0 then
       -- With jitter each gap is another, and each job has to be looked at by itself.
-      if group.jitter > 0 then return { pick(group) } end
-      local from = math.max(group.next, now - (group.burst - 1) * group.gap)
-      most = math.min(most, math.floor((now - from) / group.gap) + 1)
+      if limits.jitter > 0 then return { pick(group) } end
+      local from = math.max(group.next, now - (limits.burst - 1) * limits.gap)
+      most = math.min(most, math.floor((now - from) / limits.gap) + 1)
     end
-    local first = most > 1 and rcall("ZRANGE", group.jobs, 0, 0, "WITHSCORES")[2]
-    local last = first and rcall("ZRANGE", group.jobs, -1, -1, "WITHSCORES")[2]
+    local first = most > 1 and rcall("ZRANGE", jobs, 0, 0, "WITHSCORES")[2]
+    local last = first and rcall("ZRANGE", jobs, -1, -1, "WITHSCORES")[2]
     if not first or math.floor(first / CLASS) ~= math.floor(last / CLASS) then return { pick(group) } end
-    local found, ids = rcall("ZPOPMIN", group.jobs, most), {}
+    local found, ids = rcall("ZPOPMIN", jobs, most), {}
     for i = 1, #found, 2 do ids[#ids + 1] = found[i] end
     group.waits = #ids < most and 0 or group.waits - #ids -- somebody may have deleted some of the line
     groups.count = groups.count - #ids
@@ -62,9 +63,10 @@ local function take_turns(groups, most, batch, seed, start, mates)
   end
 
   local function charge(group)
-    if group.gap > 0 then
-      local early = now - (group.burst - 1) * group.gap
-      group.next = math.max(group.next, early) + group.gap * (1 + group.jitter * (2 * chance() - 1))
+    local limits = group.limits
+    if limits.gap > 0 then
+      local early = now - (limits.burst - 1) * limits.gap
+      group.next = math.max(group.next, early) + limits.gap * (1 + limits.jitter * (2 * chance() - 1))
     end
   end
 
@@ -128,7 +130,7 @@ local function take_turns(groups, most, batch, seed, start, mates)
     if not group.paused and not groups.is_full(group) then
       local started = serve(group, math.min(batch, most - count))
       count = count + started
-      if started > 0 then finish = start_at + started / group.weight end
+      if started > 0 then finish = start_at + started / group.limits.weight end
       if started > 1 then mates(started) end
     end
     if groups.place(group, finish) then

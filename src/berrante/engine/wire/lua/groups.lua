@@ -2,7 +2,8 @@
   Groups: which group's job is next, decided in one place for every script that mentions open_groups.
 
   Nothing here looks at all groups. A group that may run is in the ring, by virtual start (start-time fair queueing:
-  it is served at its start, and comes back 1/weight later); one that only time keeps out is in `later`, by the
+  it is served at its start, and comes back 1/weight later; those that come at one virtual time are a tiny step apart,
+  so that they go in the order in which they came, and not by name); one that only time keeps out is in `later`, by the
   millisecond when it may run; one that is empty, paused or at its concurrency is in neither.
 
   KEYS are computed from the queue's prefix, `groups:` + ...
@@ -24,40 +25,37 @@
     marker         zset    as BullMQ's, but only for workers that know groups: a Node worker never takes this bell
 ]]
 local function open_groups(base, now, fallback)
-  local CLASS, MIDDLE = 4294967296, 2147483648
+  local CLASS, MIDDLE, STEP, NEW = 4294967296, 2147483648, 2 ^ -32, {}
   local at = base .. "groups:"
   local ring, later, served, held, slots = at .. "ring", at .. "later", at .. "served", at .. "held", at .. "slots"
-  local known, default, limited, began, slotted, rang, soonest = {}, nil, nil, nil, nil, nil, nil
+  local known, order, began, slotted, rang, soonest, came = {}, {}, nil, nil, nil, nil, nil
+  local limits_of = limits_reader(at, fallback)
   -- Written together in the end, each in one command.
   local left, emptied, written, unpaced = {}, {}, {}, {}
   -- What group_turns.lua needs too. `count` is by how much more jobs wait; `taken` lists job ids and their groups;
   -- `alone` says that the ring was found empty.
   local groups = { ring = ring, later = later, slots = slots, now = now, count = 0, taken = {}, alone = false }
 
-  local function limits_of(id)
-    if not default then
-      local said = rcall("GET", at .. "default")
-      if not said and fallback then rcall("SET", at .. "default", cmsgpack.pack(fallback)) end
-      default = said and cmsgpack.unpack(said) or fallback or {}
-      limited = rcall("EXISTS", at .. "limits") == 1
-    end
-    local own = limited and rcall("HGET", at .. "limits", id)
-    own = own and cmsgpack.unpack(own) or {}
-    return own.l or default, own.p
-  end
-
+  -- Where each group has but one job, two of these are made per job, so they are small: with what is set later (jobs,
+  -- dirty, moved) they fill the 16 places that Lua gives a table of 13.
   local function make(id, packed, pace)
     local limits, paused = limits_of(id)
-    local said = packed and cmsgpack.unpack(packed) or {}
+    local said = packed and cmsgpack.unpack(packed) or NEW
     pace = pace and cmsgpack.unpack(pace)
-    known[id] = {
-      id = id, jobs = at .. "jobs:" .. id, paused = paused, concurrency = limits.c, gap = limits.g or 0,
-      burst = limits.b or 1, jitter = limits.j or 0, weight = limits.w or 1, floor = limits.f or 0.1,
-      packed = packed, has_pace = pace,
+    local group = {
+      id = id, paused = paused, limits = limits, packed = packed, has_pace = pace,
       active = said[1] or 0, waits = said[2] or 0, place = said[3] or "", next = said[4] or pace and pace[1] or 0,
       rest = said[5] or pace and pace[2] or 0, turns = said[6] or 0, tail = said[7] or 0, head = said[8] or 0,
     }
-    return known[id]
+    known[id], order[#order + 1] = group, group
+    return group
+  end
+
+  -- The key of a group's line.
+  function groups.line(group)
+    local jobs = group.jobs or at .. "jobs:" .. group.id
+    group.jobs = jobs
+    return jobs
   end
 
   -- Reads many groups at once, so that open() finds them.
@@ -93,7 +91,8 @@ local function open_groups(base, now, fallback)
   end
 
   function groups.is_full(group)
-    return group.concurrency ~= nil and group.active >= group.concurrency
+    local most = group.limits.concurrency
+    return most ~= nil and group.active >= most
   end
 
   -- The virtual time: where the group started that was served last.
@@ -135,7 +134,9 @@ local function open_groups(base, now, fallback)
       rcall("ZADD", later, due, id)
       if not soonest or due < soonest then soonest = due end
     elseif to == "r" and was ~= "r" and not finish then
-      rcall("ZADD", ring, math.max(groups.time(), tonumber(rcall("ZSCORE", served, id) or 0)), id)
+      came = (came or rcall("ZCARD", ring)) + 1 -- behind those that came before, and before all second turns
+      local start = groups.time() + came * STEP
+      rcall("ZADD", ring, math.max(start, tonumber(rcall("ZSCORE", served, id) or 0)), id)
       rang = true
     end
     return to == "r"
@@ -154,7 +155,7 @@ local function open_groups(base, now, fallback)
       group.tail = group.tail + 1
       sequence = MIDDLE + group.tail
     end
-    if rcall("ZADD", group.jobs, priority * CLASS + sequence, id) == 1 then
+    if rcall("ZADD", groups.line(group), priority * CLASS + sequence, id) == 1 then
       groups.count = groups.count + 1
       group.waits = group.waits + 1
     end
@@ -225,7 +226,7 @@ local function open_groups(base, now, fallback)
   -- Takes a job out of its group's line; false if it did not wait there.
   function groups.lift(id, name)
     local group = groups.open(name)
-    if rcall("ZREM", group.jobs, id) == 0 then return false end
+    if rcall("ZREM", groups.line(group), id) == 0 then return false end
     groups.count = groups.count - 1
     group.waits = group.waits - 1
     touch(group)
@@ -253,7 +254,7 @@ local function open_groups(base, now, fallback)
 
   -- Places all groups that were touched: before anything is taken, and before the end.
   function groups.settle()
-    for _, group in pairs(known) do
+    for _, group in ipairs(order) do
       if group.moved then groups.place(group) end
     end
   end
@@ -275,7 +276,8 @@ local function open_groups(base, now, fallback)
       return
     end
     if group.packed then emptied[#emptied + 1] = id end
-    local left_ms = math.max(group.next + (group.burst - 1) * group.gap, group.rest) - now
+    local limits = group.limits
+    local left_ms = math.max(group.next + (limits.burst - 1) * limits.gap, group.rest) - now
     if left_ms > 0 then
       -- A second more: workers' clocks differ a little.
       rcall("SET", at .. "pace:" .. id, cmsgpack.pack({ group.next, group.rest }), "PX", math.ceil(left_ms) + 1000)
@@ -288,7 +290,7 @@ local function open_groups(base, now, fallback)
   function groups.close(quiet)
     groups.settle()
     if #groups.taken > 0 then rcall("HSET", held, unpack(groups.taken)) end
-    for _, group in pairs(known) do
+    for _, group in ipairs(order) do
       if group.dirty then keep(group) end
     end
     if #written > 0 then rcall("HSET", at .. "states", unpack(written)) end
