@@ -1,18 +1,21 @@
 """``instance.connected|disconnected|restricted`` of a number on Baileys, told by its sidecar: each change once."""
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from sqlalchemy import select, update
 
+from berrante.gateways.baileys.refusals import refused
 from berrante.messaging.baileys.models import baileys_sessions
 from berrante.messaging.cloud_numbers.models import number_updates
 from berrante.messaging.instance_states import reported
+from berrante.messaging.outbound.signals import Released
 from berrante.messaging.queues import QueueName
 from tests.gateways.baileys.conftest import OpenSidecar, pair
 from tests.gateways.baileys.fake_whatsapp import NUMBER, FakeWhatsApp
 from tests.gateways.baileys.test_new_chats import FAR, LOCK, told
+from tests.messaging.gateway import ScriptedGateway
 from tests.messaging.hooks import endpoint_at, log_of
 from tests.messaging.platform import Platform
 from tests.waiting import until
@@ -138,3 +141,40 @@ async def test_a_number_that_was_unlinked_unheard_is_found(platform: Platform) -
         "instance.connected",
         "instance.disconnected",
     ]
+
+
+class OverBaileys(ScriptedGateway):
+    """Answers as a test says, in the sidecar's stead."""
+
+    name: ClassVar[str] = "baileys"
+
+
+async def refuse_one(platform: Platform, **said: Any) -> None:
+    """Have a message sent that is refused."""
+    platform.gateway = OverBaileys()
+    platform.gateway.answers.append(refused(said))
+    message_id = await platform.queued_message()
+    await platform.handle(QueueName.OUTBOUND, "send", platform.send_data(message_id))
+
+
+@pytest.mark.parametrize("code", ["logged_out", "elsewhere", "banned"])
+async def test_a_number_that_is_connected_again_waits_for_no_hold_to_end(platform: Platform, code: str) -> None:
+    await report(platform, state="open")
+    await refuse_one(platform, code="offline", state=code)
+    await report(platform, state=code)
+    assert await platform.count("sending_holds") == 1
+    platform.signals.clear()
+
+    await report(platform, state="open")
+    assert await platform.count("sending_holds") == 0
+    released = Released(organization_id=platform.organization.id, instance_id="sales")
+    assert platform.signals == [released]
+    await report(platform, state="open", locked=True, locked_until=None)
+    assert platform.signals == [released]
+
+
+async def test_what_else_holds_a_number_stays_when_it_is_connected_again(platform: Platform) -> None:
+    await report(platform, state="waiting", reason="the link broke")
+    await refuse_one(platform, code="401")
+    await report(platform, state="open")
+    assert await platform.count("sending_holds") == 1

@@ -52,6 +52,8 @@ MEANINGS: Final[Mapping[str, Meaning]] = MappingProxyType(
         "elsewhere": Meaning(*_HELD, "another client uses this session: end it, then connect again", 60_000),
     }
 )
+#: What is over once the number is connected again.
+WITHOUT_LINK: Final = ("offline", "not_paired", "logged_out", "banned", "elsewhere")
 _STATES: Final = MappingProxyType(
     {"absent": "not_paired", "qr": "not_paired", "expired": "not_paired"}
     | {state: state for state in ("logged_out", "banned", "elsewhere")}

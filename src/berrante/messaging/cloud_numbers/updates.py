@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from berrante.gateways.baileys.refusals import WITHOUT_LINK
 from berrante.messaging.addresses import canonical
 from berrante.messaging.clock import milliseconds
 from berrante.messaging.cloud_numbers.meaning import (
@@ -27,7 +28,7 @@ from berrante.messaging.contacts.consent import STOPPED_CODE, suppress
 from berrante.messaging.contacts.models import contacts
 from berrante.messaging.endpoints.emitting import Happening, Told, emit_all
 from berrante.messaging.errors import Invalid
-from berrante.messaging.instance_states import become, reported, review
+from berrante.messaging.instance_states import InstanceState, become, reported, review
 from berrante.messaging.instances.models import instances
 from berrante.messaging.messages.content import clean
 from berrante.messaging.outbound import sending_holds
@@ -147,12 +148,26 @@ async def _do(
                 connection, contact, wants_marketing, organization_id=organization_id, instance_id=instance_id, now=now
             )
         case Stand(report):
-            stands = reported(report, now_ms=milliseconds(now))
-            if stands is not None:
-                return [], await become(
-                    connection, stands, organization_id=organization_id, instance_id=instance_id, at=now
-                )
+            return await _stand(connection, report, organization_id=organization_id, instance_id=instance_id, now=now)
     return [], []
+
+
+async def _stand(
+    connection: AsyncConnection, report: Mapping[str, Any], *, organization_id: UUID, instance_id: str, now: datetime
+) -> tuple[list[Signal], list[Happening]]:
+    stands = reported(report, now_ms=milliseconds(now))
+    if stands is None:
+        return [], []
+    number: dict[str, Any] = {"organization_id": organization_id, "instance_id": instance_id}
+    told = await become(connection, stands, **number, at=now)
+    # A link that is back ends what it was waited for: also the short rests that stand in its lane alone.
+    freed = (
+        await sending_holds.lift(connection, **number, what="number", codes=WITHOUT_LINK)
+        if report.get("state") == "open"
+        else []
+    )
+    is_back = bool(freed) or (bool(told) and stands.state is InstanceState.CONNECTED)
+    return [Released(**number)] if is_back else [], told
 
 
 async def _prefer(
