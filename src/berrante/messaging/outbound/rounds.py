@@ -1,6 +1,7 @@
 """Many callers' questions, answered together: while one round is under way, the next gathers."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from typing import Final, Generic, TypeVar
@@ -11,6 +12,7 @@ Answer = TypeVar("Answer")
 _MOST: Final = 100
 #: One round waits for the database while another is being answered.
 _AT_ONCE: Final = 2
+_log: Final = logging.getLogger(__name__)
 
 
 class Rounds(Generic[Ask, Answer]):
@@ -52,19 +54,34 @@ class Rounds(Generic[Ask, Answer]):
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
+        # Those who were cancelled: at the end of the process nobody is left to begin for.
+        self._waiting = [each for each in self._waiting if not each[1].done()]
         self._begin()
 
     async def _round(self) -> None:
         # Taken now and not when the task was made: whoever came in the same tick is in it too.
         taken, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
         self._begin()
-        wanted = [(ask, answer) for ask, answer in taken if not answer.done()]
+        wanted = [each for each in taken if not each[1].done()]
         answers = await self._answers([ask for ask, _ in wanted])
+        unwanted = []
         for (_, answer), found in zip(wanted, answers, strict=True):
-            if not answer.done():
-                answer.set_exception(found) if isinstance(found, Exception) else answer.set_result(found)
-            elif self._unwanted is not None and not isinstance(found, Exception):
-                await self._unwanted(found)
+            if answer.done():
+                unwanted.append(found)
+            elif isinstance(found, Exception):
+                answer.set_exception(found)
+            else:
+                answer.set_result(found)
+        for found in unwanted:
+            await self._take_back(found)
+
+    async def _take_back(self, found: Answer | Exception) -> None:
+        if self._unwanted is None or isinstance(found, Exception):
+            return
+        try:
+            await self._unwanted(found)
+        except Exception:  # noqa: BLE001  there is nobody to raise it to
+            _log.exception("what was decided for a job that was cancelled meanwhile could not be taken back")
 
     async def _answers(self, asks: Sequence[Ask]) -> Sequence[Answer | Exception]:
         try:
