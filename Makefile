@@ -3,6 +3,9 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Where this is set, every command would compile all that it imports, each time anew: seconds.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: install assets up test check audit bench lock format clean
 
 install: $(VENV)/installed
@@ -11,7 +14,7 @@ install: $(VENV)/installed
 $(VENV)/installed: pyproject.toml requirements/install.txt requirements/dev.txt requirements/s3.txt hatch_build.py frontend/package-lock.json sidecar/package-lock.json
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/install.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	$(BIN)/uv venv --quiet --allow-existing $(VENV)/s3
 	$(BIN)/uv pip install --quiet --python $(VENV)/s3/bin/python --require-hashes -r requirements/s3.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .

@@ -15,7 +15,7 @@ from tests.chaos.conftest import Start
 from tests.chaos.worker_process import Orders
 from tests.waiting import until
 
-KILLING_S = float(os.environ.get("BERRANTE_CHAOS_SECONDS", "60"))
+KILLING_S = float(os.environ.get("BERRANTE_CHAOS_SECONDS", "30"))
 
 
 async def _effects(connection: Connection, orders: Orders) -> Counter[str]:
@@ -64,7 +64,7 @@ async def test_sigterm_in_mid_job_finishes_it_and_takes_no_more(
 
 
 @pytest.mark.timeout(300)
-async def test_a_minute_of_random_kills_under_load_loses_nothing(
+async def test_half_a_minute_of_random_kills_under_load_loses_nothing(
     queue: Queue, connection: Connection, orders: Orders, start: Start
 ) -> None:
     options = JobOptions(attempts=3, backoff=Backoff.fixed(20))

@@ -274,7 +274,7 @@ def test_both_ways_leave_the_same_state(redis_url: str) -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=int(BY_HAND or 50),
+            max_examples=int(BY_HAND or 30),
             stateful_step_count=40,
             deadline=None,
             derandomize=BY_HAND is None,
