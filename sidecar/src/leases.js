@@ -45,6 +45,7 @@ export function leases(pool, { owner, leaseMs }) {
 /** Run `work` in one transaction that no other holder can have overtaken. */
 export async function fenced(pool, { instanceId, fence }, work) {
   const client = await pool.connect();
+  if (!client.listenerCount('error')) client.on('error', () => {}); // a link that breaks between two statements: the next one fails, not the process
   let broken;
   try {
     // Should we hang in here, the row is not kept from the next holder.

@@ -1,5 +1,4 @@
-// What goes back to the caller when something cannot be done, and what a closed link asks for. No I/O. What a code means
-// for the message, its recipient or its number is the caller's to say: `gateways/baileys/refusals.py`.
+// What goes back to the caller when something cannot be done, and what a closed link asks for. Codes mean what `refusals.py` says.
 
 export class Refused extends Error {
   /** @param {string} code @param {{message?: string, retry_after_ms?: number, status?: number}} [more] `status` is HTTP's */
